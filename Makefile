@@ -1,0 +1,71 @@
+# Standfast: the commands of a working day. `make` alone lists them.
+#
+#   PYTHON=python3.12   the interpreter that makes .venv (3.11 or newer)
+#   PORT=9000           where the web server listens
+#   DATA_DIR=/path      where data lives (default: var)
+#   ARGS="…"            handed to pytest, or to `manage.py up`
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+export PORT PYTHONUNBUFFERED = 1
+ifdef DATA_DIR
+export DATA_DIR
+endif
+
+.PHONY: help run test check fmt bench lock clean
+help:
+	@echo "make run     start everything: http://127.0.0.1:$(PORT)/ (PORT=, DATA_DIR=)"
+	@echo "make test    install what the tests need, run them all (ARGS='tests/unit -k name')"
+	@echo "make check   linters, types, layers, templates, migrations"
+	@echo "make fmt     let ruff sort imports and fix what it can"
+	@echo "make bench   benchmarks (ONLY=steps,wake PEERS=dbos)"
+	@echo "make lock    refresh requirements.lock and requirements-dev.lock"
+	@echo "make clean   remove .venv; data in var/ stays"
+
+run: $(VENV)/.installed
+	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/djlint --lint --quiet templates
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+fmt: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks
+
+# Plain indexes only, and no header: a lock file must not tell on which machine it was made.
+LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --upgrade --quiet
+lock: $(VENV)/.installed-dev
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Standfast needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3"; exit 2; }
+	@echo "==> making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "On Debian and Ubuntu: apt install python3-venv"; exit 2; }
+
+$(VENV)/.installed: requirements.lock | $(BIN)/python
+	@echo "==> installing what Standfast needs (once; a minute or two)"
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "==> installing what tests and checks need (once)"
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@

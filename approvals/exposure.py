@@ -1,0 +1,75 @@
+"""What an action puts at stake: how far it can be taken back, how much it moves, whom it reaches, how risky it is.
+
+Pure arithmetic over a request; people read it, and nothing is allowed or denied by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from missions.governance import DecisionRequest, EffectClass
+
+MONEY = ("amount", "total", "sum", "price")
+REACHED = ("recipient", "recipients", "to", "email", "cc", "bcc")
+RECIPIENTS_SHOWN = 20
+RISKS = {"irreversible": "high", "reversible": "medium", "compensable": "low", "read": "low"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """How far an action reaches."""
+
+    reversibility: str  # read, compensable (a tool undoes it), reversible (people can correct it), irreversible
+    blast: dict[str, Any]  # count, money {amount, currency} or null, recipients
+    risk: str  # low, medium, high
+
+
+def assess(request: DecisionRequest) -> Exposure:
+    """The exposure of a request. An effect in doubt is never of low risk: nobody knows yet what it did."""
+    reversibility = _reversibility(request)
+    risk = RISKS[reversibility]
+    if request.kind == "in_doubt" and risk == "low":
+        risk = "medium"
+    args = request.intent.args
+    blast = {"count": _count(args), "money": _money(args), "recipients": list(_recipients(args))[:RECIPIENTS_SHOWN]}
+    return Exposure(reversibility=reversibility, blast=blast, risk=risk)
+
+
+def _reversibility(request: DecisionRequest) -> str:
+    intent = request.intent
+    if intent.effect_class is EffectClass.READ:
+        return "read"
+    if intent.effect_class is EffectClass.IRREVERSIBLE:
+        return "irreversible"
+    return "compensable" if intent.reversible else "reversible"
+
+
+def _count(args: dict[str, Any]) -> int:
+    """How many things one call changes: the longest list among the arguments, else one."""
+    return max([1, *(len(value) for value in args.values() if isinstance(value, list))])
+
+
+def _money(args: dict[str, Any]) -> dict[str, str] | None:
+    """The first argument that names an amount, as a decimal string with its currency where one is given."""
+    for name in MONEY:
+        value = args.get(name)
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            continue
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            continue
+        if amount.is_finite():
+            return {"amount": str(amount), "currency": str(args.get("currency", ""))[:10]}
+    return None
+
+
+def _recipients(args: dict[str, Any]) -> Iterator[str]:
+    for name in REACHED:
+        value = args.get(name, [])
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, str) and one:
+                yield one[:200]

@@ -1,0 +1,225 @@
+"""Decisions, their tiers, and the votes that settle them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from missions.models.fields import CurrentTransaction, DatabaseNow
+
+
+class DecisionKind(models.TextChoices):
+    """What is asked of people."""
+
+    ACTION = "action", "Action"  # may this effect happen
+    PLAN = "plan", "Plan"
+    QUESTION = "question", "Question"  # an answer that is data
+    VALIDATION = "validation", "Validation"  # a decision inside a mission that needs a second look
+    IN_DOUBT = "in_doubt", "In doubt"  # did this effect happen
+    ROLLBACK = "rollback", "Roll back"
+    DIVERGENCE = "divergence", "Divergence"
+    BUDGET = "budget", "Budget"
+    MEMORY_PROMOTION = "memory_promotion", "Memory promotion"
+    POLICY_CHANGE = "policy_change", "Policy change"
+    EXTERNAL = "external", "External"
+
+
+class DecisionState(models.TextChoices):
+    """Where a decision stands. Expired is not rejected, and neither is withdrawn."""
+
+    OPEN = "open", "Open"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    CHANGES_REQUESTED = "changes_requested", "Changes requested"
+    EXPIRED = "expired", "Expired"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    SUPERSEDED = "superseded", "Superseded"
+
+
+class OnExpiry(models.TextChoices):
+    """What happens when nobody decides in time; never an approval."""
+
+    REJECT = "reject", "Reject"
+    ESCALATE = "escalate", "Escalate to the next tier"
+    HOLD = "hold", "Keep waiting"
+
+
+class TierState(models.TextChoices):
+    """Where one tier stands."""
+
+    WAITING = "waiting", "Waiting"  # an earlier tier comes first
+    OPEN = "open", "Open"
+    MET = "met", "Met"
+    FAILED = "failed", "Failed"  # rejected, or its time ran out
+
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+OVERSEERS = ("operators", "auditors")  # groups that may read every decision, and vote on none by that right
+
+
+class DecisionQuerySet(models.QuerySet["Decision"]):
+    """Filters over decisions; none has side effects."""
+
+    def open(self) -> DecisionQuerySet:
+        """Not settled yet."""
+        return self.filter(state=DecisionState.OPEN)
+
+    def visible_to(self, user: User) -> DecisionQuerySet:
+        """What this person may see: what a group of theirs is asked, what they asked for, and all for overseers."""
+        if not user.is_active:
+            return self.none()
+        groups = set(user.groups.values_list("name", flat=True))
+        if user.is_superuser or groups.intersection(OVERSEERS):
+            return self
+        asked = Exists(Tier.objects.filter(decision=OuterRef("pk"), group__in=groups))
+        return self.filter(asked | Q(requested_by=user) | Q(mission__brief__started_by=user))
+
+    def for_voter(self, user: User) -> DecisionQuerySet:
+        """Open, and this person may vote on them now: in the open tier's group, no vote yet, not the requester."""
+        groups = list(user.groups.values_list("name", flat=True))
+        tier = Tier.objects.filter(decision=OuterRef("pk"), state=TierState.OPEN, group__in=groups)
+        voted = Vote.objects.filter(decision=OuterRef("pk"), digest=OuterRef("digest"), voter=user)
+        mine = Q(requested_by=user) | Q(mission__brief__started_by=user)
+        return self.open().filter(Exists(tier), ~Exists(voted)).exclude(mine)
+
+    def claimed(self) -> DecisionQuerySet:
+        """Someone's lease is running."""
+        return self.filter(claimed_by__isnull=False, claimed_until__gt=DatabaseNow())
+
+    def unclaimed(self) -> DecisionQuerySet:
+        """Nobody's lease is running."""
+        return self.filter(Q(claimed_by=None) | Q(claimed_until=None) | Q(claimed_until__lte=DatabaseNow()))
+
+
+class Decision(models.Model):
+    """Something that people are asked. Rows are settled once, under a row lock, first writer wins."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tx = models.BigIntegerField(db_default=CurrentTransaction())
+    kind = models.CharField(max_length=20, choices=DecisionKind)
+    state = models.CharField(max_length=20, choices=DecisionState, default=DecisionState.OPEN)
+    sentence = models.CharField(max_length=500)
+    mission = models.ForeignKey("missions.Mission", models.PROTECT, null=True, related_name="decisions")
+    timeline = models.IntegerField(default=1)
+    chapter = models.IntegerField(default=1)
+    path = models.CharField(max_length=500, blank=True)
+    action = models.JSONField(default=dict, help_text="tool, args, effect_class, args_schema")
+    choices = models.JSONField(default=list, help_text="value and label of each")
+    facts = models.JSONField(default=dict)
+    evidence = models.JSONField(default=list)
+    digest = models.CharField(max_length=64)
+    reversibility = models.CharField(max_length=15, help_text="read, reversible, compensable, irreversible")
+    blast = models.JSONField(default=dict, help_text="count, money, recipients")
+    risk = models.CharField(max_length=10, default="medium", help_text="low, medium, high")
+    policy_version = models.CharField(max_length=120, blank=True)
+    rules = models.JSONField(default=list, help_text="The names of the rules that asked.")
+    reason = models.TextField(blank=True, help_text="Why policy asks, for people.")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", help_text="Never counts in the quorum."
+    )
+    opened_at = models.DateTimeField(db_default=DatabaseNow())
+    due_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    resolved_at = models.DateTimeField(null=True)
+    resolution = models.JSONField(null=True, help_text="The answer, as `missions.governance.Answer.as_json`.")
+    superseded_by = models.ForeignKey("self", models.PROTECT, null=True, related_name="supersedes")
+    claimed_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    claimed_until = models.DateTimeField(null=True)
+
+    objects = DecisionQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at", "id"], name="decision_open", condition=models.Q(state="open")),
+            models.Index(fields=["-resolved_at", "id"], name="decision_done", condition=~models.Q(state="open")),
+            models.Index(fields=["-opened_at", "id"], name="decision_opened"),
+            models.Index(fields=["tx"], name="decision_tx"),
+        ]
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    @property
+    def is_open(self) -> bool:
+        """Whether people may still settle it."""
+        return self.state == DecisionState.OPEN
+
+    @property
+    def open_tier(self) -> Tier | None:
+        """The tier whose turn it is; reads the tiers as loaded."""
+        return next((tier for tier in self.tiers.all() if tier.state == TierState.OPEN), None)
+
+    def holder(self, now: dt.datetime) -> User | None:
+        """Whose lease runs at this time of the database's clock."""
+        return self.claimed_by if self.claimed_until is not None and self.claimed_until > now else None
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """The policy that asked: name, version (null where no policy spoke), rules."""
+        name, _, number = self.policy_version.rpartition(" v")
+        return {"name": name, "version": int(number) if number.isdigit() else None, "rules": self.rules}
+
+
+class Tier(models.Model):
+    """One stage of a decision; stages open in `order`, one after the other."""
+
+    decision = models.ForeignKey(Decision, models.CASCADE, related_name="tiers")
+    order = models.PositiveSmallIntegerField()
+    group = models.CharField(max_length=150, help_text="The group whose members may vote.")
+    quorum = models.PositiveSmallIntegerField(default=1)
+    state = models.CharField(max_length=10, choices=TierState, default=TierState.WAITING)
+    sla_seconds = models.PositiveIntegerField(null=True, help_text="From the tier's opening until it is due.")
+    expires_seconds = models.PositiveIntegerField(null=True, help_text="From the tier's opening until it expires.")
+    due_at = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
+    expired_at = models.DateTimeField(null=True, help_text="When its time ran out without an answer.")
+    on_expiry = models.CharField(max_length=10, choices=OnExpiry, default=OnExpiry.REJECT)
+
+    class Meta:
+        ordering = ["order"]
+        constraints = [models.UniqueConstraint(fields=["decision", "order"], name="tier_order")]
+        indexes = [models.Index(fields=["group", "decision"], name="tier_open", condition=models.Q(state="open"))]
+
+    def __str__(self) -> str:
+        return f"{self.group} ({self.quorum})"
+
+
+class VoteVerdict(models.TextChoices):
+    """One person's answer."""
+
+    APPROVE = "approve", "Approve"
+    REJECT = "reject", "Reject"
+    REQUEST_CHANGES = "request_changes", "Request changes"
+
+
+class Vote(models.Model):
+    """One person's answer to one digest; append-only by trigger."""
+
+    decision = models.ForeignKey(Decision, models.PROTECT, related_name="votes")
+    tier = models.ForeignKey(Tier, models.PROTECT, related_name="votes")
+    tx = models.BigIntegerField(db_default=CurrentTransaction())
+    mission_id = models.BigIntegerField(null=True, help_text="The mission's, so that the rail reads one table.")
+    timeline = models.IntegerField(default=1)
+    voter = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=20, choices=VoteVerdict)
+    digest = models.CharField(max_length=64)
+    comment = models.TextField(blank=True)
+    reason_code = models.CharField(max_length=50, blank=True)
+    choice = models.CharField(max_length=50, blank=True)
+    reference = models.CharField(max_length=200, blank=True)
+    channel = models.CharField(max_length=20, help_text="console, api")
+    cast_at = models.DateTimeField(db_default=DatabaseNow())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["decision", "digest", "voter"], name="vote_once")]
+        indexes = [models.Index(fields=["mission_id", "tx"], name="vote_mission")]
+
+    def __str__(self) -> str:
+        return f"{self.voter} {self.verdict}"

@@ -1,0 +1,116 @@
+"""A rule as it is evaluated: where it applies, when it holds, what it then does.
+
+Pure, frozen, shared between threads. `document` builds these from a policy file and refuses what is wrong in it.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from approvals.models import OnExpiry
+from approvals.policies.expr import Expression
+from missions.governance import Intent
+
+
+class Effect(StrEnum):
+    """What a rule does where it holds; the order in which they win."""
+
+    DENY = "deny"  # beats all others
+    ESCALATE = "escalate"  # people decide
+    ALLOW = "allow"  # beats only the default
+
+
+@functools.lru_cache(maxsize=4096)
+def _glob(pattern: str) -> Callable[[str], Any]:
+    return re.compile(fnmatch.translate(pattern)).match
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Whether a case-sensitive glob (*, ? and [set]) matches the whole text; linear in the text."""
+    return pattern == "*" or pattern == text or _glob(pattern)(text) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The intents that a rule is about: one case-sensitive glob each, all of which have to match."""
+
+    mission_type: str = "*"
+    tool: str = "*"
+    effect_class: str = "*"
+    agent: str = "*"
+    data_class: str = "*"
+
+    def covers(self, intent: Intent) -> bool:
+        """Whether the rule is about this intent."""
+        return (
+            matches(self.tool, intent.tool)
+            and matches(self.mission_type, intent.mission_type)
+            and matches(self.effect_class, intent.effect_class)
+            and matches(self.agent, intent.agent)
+            and matches(self.data_class, intent.data_class)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierRule:
+    """A group that has to approve. Times are seconds since the tier opened; None means without end."""
+
+    group: str
+    quorum: int = 1
+    sla_seconds: int | None = None
+    expires_seconds: int | None = None
+    on_expiry: OnExpiry = OnExpiry.HOLD
+
+    def as_json(self) -> dict[str, Any]:
+        """The form in which a ruling carries it."""
+        return {**asdict(self), "on_expiry": str(self.on_expiry)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One row of a policy."""
+
+    name: str
+    scope: Scope
+    when: Expression | None  # None: always
+    effect: Effect
+    tiers: tuple[TierRule, ...] = ()  # in order; only where the effect is escalate
+    reason: str = ""  # for people
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The rules of one policy version, ready to be evaluated."""
+
+    policy: str
+    number: int
+    enforced: bool  # else in shadow: evaluated and recorded, binds nothing
+    rules: tuple[Rule, ...]
+    entries: tuple[dict[str, Any], ...] = field(init=False, repr=False, compare=False)  # each rule's in a trace
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "entries", tuple(self._entry(rule) for rule in self.rules))
+
+    @property
+    def label(self) -> str:
+        """The version as records name it: `refunds v3`."""
+        return f"{self.policy} v{self.number}"
+
+    def _entry(self, rule: Rule) -> dict[str, Any]:
+        """What a trace says of a rule that does not hold; built once, for most rules of most rulings are such."""
+        return {
+            "name": rule.name,
+            "policy": self.label,
+            "mode": "enforce" if self.enforced else "shadow",
+            "effect": str(rule.effect),
+            "state": "false",
+            "fired": False,
+            "error": "",
+            "failing": "",
+        }

@@ -1,0 +1,220 @@
+"""What the decision page shows of a decision: who decides, what would happen, what it rests on, what came of it.
+
+Reads only, and turns rows into plain values; templates escape them and make hidden characters visible.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from approvals import quorum
+from approvals.models import Decision, DecisionState, OnExpiry, Tier, TierState, Vote
+from approvals.web import words
+from approvals.web.words import Sign
+from missions.engine import history
+from missions.engine.clock import database_now
+from missions.models import Effect, EffectState, Entry
+
+SHOWN = 1500  # characters of one value; the rest is in the JSON that the page links to
+FIELDS_SHOWN = 100
+NAMES_SHOWN = 8
+LINE = 200  # characters; longer values are set as a block
+INTERNAL = {"path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}  # facts that are told elsewhere
+GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
+LABELS = {
+    "key": "Key of the call", "why": "Why it is in doubt", "deadline_at": "Nothing happens after",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """One named value for people."""
+
+    label: str
+    text: str
+    name: str = ""
+    is_block: bool = False  # several lines, kept as they are
+    left_out: int = 0  # characters that are not shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A tier with its votes."""
+
+    tier: Tier
+    votes: int
+    cast: list[tuple[Vote, str]]  # with what was done in words
+    able: list[str]  # names of those who can still vote, some of them
+    more_able: int
+    after_time: str
+    unreachable: bool  # fewer people than the quorum needs
+    ran_out: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A decision in the queue."""
+
+    decision: Decision
+    kind: Sign
+    state: Sign
+    reversibility: Sign
+    risk: Sign
+    group: str
+    votes: int
+    need: int
+    late: bool
+    claimant: str
+    by: str
+
+
+def rows(decisions: list[Decision]) -> list[Row]:
+    """The rows of a page, each with its details loaded (`listing.with_details`)."""
+    now = database_now()
+    roll = quorum.Roll.call(tier.group for decision in decisions for tier in decision.tiers.all())
+    return [_row(decision, roll, now) for decision in decisions]
+
+
+def _row(decision: Decision, roll: quorum.Roll, now: dt.datetime) -> Row:
+    tier, holder = decision.open_tier, decision.holder(now)
+    late = decision.is_open and decision.due_at is not None and decision.due_at <= now
+    return Row(
+        decision=decision, kind=words.KINDS[decision.kind], state=words.STATES[decision.state],
+        reversibility=words.REVERSIBILITY[decision.reversibility], risk=words.RISKS[decision.risk],
+        group=tier.group if tier else "", votes=len(roll.counted(decision, tier.group)) if tier else 0,
+        need=tier.quorum if tier else 0, late=late,
+        claimant=holder.get_username() if holder else "", by=", ".join((decision.resolution or {}).get("by", ())),
+    )
+
+
+def stages(decision: Decision) -> list[Stage]:
+    """The tiers in order."""
+    tiers, now = list(decision.tiers.all()), database_now()
+    roll = quorum.Roll.call(tier.group for tier in tiers)
+    return [_stage(decision, tier, roll, now) for tier in tiers]
+
+
+def _stage(decision: Decision, tier: Tier, roll: quorum.Roll, now: dt.datetime) -> Stage:
+    cast = [vote for vote in quorum.standing(decision) if vote.tier_id == tier.pk]
+    able = roll.may_vote(decision, tier.group)
+    waiting = able - {vote.voter_id for vote in cast}
+    names = list(User.objects.filter(pk__in=waiting).order_by("username").values_list("username", flat=True))
+    over = tier.expires_at is not None and tier.expires_at <= now
+    return Stage(
+        tier=tier, votes=len(roll.counted(decision, tier.group)), able=names[:NAMES_SHOWN],
+        cast=[(vote, words.VOTED[vote.verdict]) for vote in cast],
+        more_able=max(0, len(names) - NAMES_SHOWN), after_time=words.AFTER_TIME[tier.on_expiry],
+        unreachable=tier.state in (TierState.OPEN, TierState.WAITING) and len(able) < tier.quorum,
+        ran_out=tier.state == TierState.OPEN and over,
+    )
+
+
+def arguments(decision: Decision) -> list[Value]:
+    """What the tool would be called with, in the order of its schema and with the schema's titles."""
+    args: dict[str, Any] = decision.action.get("args") or {}
+    properties: dict[str, Any] = (decision.action.get("args_schema") or {}).get("properties") or {}
+    names = [name for name in properties if name in args] + [name for name in args if name not in properties]
+    return [value_of(name, args[name], (properties.get(name) or {}).get("title")) for name in names[:FIELDS_SHOWN]]
+
+
+def known(decision: Decision) -> list[Value]:
+    """What else the mission said when it asked, beside the arguments."""
+    args: dict[str, Any] = decision.action.get("args") or {}
+    facts = {name: value for name, value in decision.facts.items() if name not in INTERNAL and value not in ("", None)}
+    told = ((name, value) for name, value in facts.items() if args.get(name) != value)
+    return [value_of(name, value) for name, value in itertools.islice(told, FIELDS_SHOWN)]
+
+
+def value_of(name: str, value: Any, title: Any = None) -> Value:
+    """A JSON value in words: yes and no, text as it is, plain lists with commas, the rest as indented JSON."""
+    text = _text(value)
+    known_as = LABELS.get(name) or (title if isinstance(title, str) else "") or name.replace("_", " ").capitalize()
+    return Value(
+        label=known_as, name="" if known_as.casefold().replace(" ", "_") == name.casefold() else name,
+        text=text[:SHOWN], is_block="\n" in text or len(text) > LINE, left_out=max(0, len(text) - SHOWN),
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
+        return ", ".join(_text(one) for one in value)
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exhibit:
+    """A piece of evidence."""
+
+    title: str
+    seq: int | None  # of the mission's entry that holds it
+    by_agent: bool
+    values: list[Value]
+
+
+def evidence(decision: Decision) -> list[Exhibit]:
+    """What the request rests on: as it was given, or as the mission's journal recorded it."""
+    items = [item for item in decision.evidence[:FIELDS_SHOWN] if isinstance(item, dict)]
+    seqs = [item["seq"] for item in items if isinstance(item.get("seq"), int)]
+    entries = Entry.objects.filter(mission_id=decision.mission_id, seq__in=seqs) if decision.mission_id else []
+    recorded = {entry.seq: entry.payload for entry in history.decode(list(entries))}
+    return [_exhibit(item, recorded) for item in items]
+
+
+def _exhibit(item: dict[str, Any], recorded: dict[int, dict[str, Any]]) -> Exhibit:
+    title = next((str(item[name]) for name in ("title", "name", "source", "tool") if item.get(name)), "Evidence")
+    rest = {name: value for name, value in item.items() if name not in GIVEN and value not in ("", None, title)}
+    seq = item.get("seq")
+    result = recorded.get(seq, {}).get("result") if isinstance(seq, int) else None
+    if result is not None:
+        rest |= result if isinstance(result, dict) else {"result": result}
+    return Exhibit(
+        title=title, seq=seq if isinstance(seq, int) else None, by_agent=item.get("author") == "agent",
+        values=[value_of(name, value) for name, value in itertools.islice(rest.items(), FIELDS_SHOWN)],
+    )
+
+
+def aftermath(decision: Decision) -> str:
+    """What came of an approval; an approved action that still waits is never shown as done."""
+    mission = decision.mission
+    if decision.state != DecisionState.APPROVED or mission is None:
+        return ""
+    place = {"mission_id": mission.pk, "timeline": decision.timeline, "path": decision.path}
+    effect = Effect.objects.filter(**place).order_by("-generation").first() if decision.path else None
+    if effect is not None:
+        return EFFECT_WORDS[EffectState(effect.state)]
+    if mission.waits_for == f"decision:{decision.pk}":
+        return "Approved, waiting to run: no worker has taken the answer to the mission yet."
+    return f"The mission has the answer; it is {mission.get_state_display().lower()} now."
+
+
+EFFECT_WORDS: dict[EffectState, str] = {
+    EffectState.INTENDED: "Approved and under way; its outcome is not known yet.",
+    EffectState.DONE: "It was done.",
+    EffectState.NOT_DONE: "It was not done.",
+    EffectState.IN_DOUBT: "It was attempted, and it is in doubt whether it happened.",
+    EffectState.UNDONE: "It was done, and undone later.",
+}
+
+
+def time_limits(decision: Decision) -> Iterator[str]:
+    """What the clock has done that its reader should know."""
+    for tier in decision.tiers.all():
+        if tier.expired_at is None:
+            continue
+        if tier.on_expiry == OnExpiry.ESCALATE and tier.state == TierState.FAILED:
+            yield f"Nobody of {tier.group} decided in time, so the next tier was asked."
+        elif tier.state == TierState.OPEN:
+            yield f"The time of {tier.group} is over; it stays open until someone decides."

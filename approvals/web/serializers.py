@@ -1,0 +1,206 @@
+"""The shapes of decisions and votes in the REST API.
+
+Owns form only; `approvals.votes` judges what a vote says. Bodies are strict, as everywhere in the API.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from approvals import votes
+from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, VoteVerdict
+from approvals.quorum import Roll, standing
+from missions.engine.clock import database_now
+from missions.web.serializers import Body, Text
+
+
+class VoteBody(Body):
+    """One person's answer to one digest."""
+
+    verdict = serializers.ChoiceField(choices=VoteVerdict.choices)
+    digest = Text(max_length=64, help_text="The decision's digest, as it was shown.")
+    choice = Text(max_length=50, required=False, allow_blank=True, default="")
+    reason_code = Text(max_length=votes.REASON_LENGTH, required=False, allow_blank=True, default="")
+    comment = Text(
+        max_length=votes.COMMENT_LENGTH, required=False, allow_blank=True, default="",
+        help_text="Needed to reject and to request changes.",
+    )
+    reference = Text(
+        max_length=votes.REFERENCE_LENGTH, required=False, allow_blank=True, default="",
+        help_text="Needed where an effect in doubt happened.",
+    )
+
+
+class EmptyBody(Body):
+    """Nothing is asked for."""
+
+
+class ActionShape(serializers.Serializer[Any]):
+    """What would be done."""
+
+    tool = serializers.CharField(allow_blank=True)
+    args = serializers.DictField()
+    effect_class = serializers.CharField()
+    args_schema = serializers.DictField(help_text="JSON Schema of the arguments.")
+
+
+class ChoiceShape(serializers.Serializer[Any]):
+    """One way to answer."""
+
+    value = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
+
+
+class MoneyShape(serializers.Serializer[Any]):
+    """An amount."""
+
+    amount = serializers.CharField(help_text="A decimal.")
+    currency = serializers.CharField(allow_blank=True)
+
+
+class BlastShape(serializers.Serializer[Any]):
+    """How far the action reaches."""
+
+    count = serializers.IntegerField()
+    money = MoneyShape(allow_null=True)
+    recipients = serializers.ListField(child=serializers.CharField())
+
+
+class PolicyShape(serializers.Serializer[Any]):
+    """Which policy asked."""
+
+    name = serializers.CharField(allow_blank=True)
+    version = serializers.IntegerField(allow_null=True)
+    rules = serializers.ListField(child=serializers.CharField())
+
+
+class QuorumShape(serializers.Serializer[Any]):
+    """How many approvals a tier needs, of how many people who can give one."""
+
+    need = serializers.IntegerField()
+    of = serializers.IntegerField(help_text="Members of the group, less who asked and who voted in another tier.")
+
+
+class CastShape(serializers.Serializer[Any]):
+    """A vote that was cast in a tier."""
+
+    voter = serializers.CharField(source="voter.username")
+    verdict = serializers.ChoiceField(choices=VoteVerdict.choices)
+    choice = serializers.CharField(allow_blank=True)
+    comment = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField(source="cast_at")
+
+
+class TierSerializer(serializers.Serializer[Any]):
+    """One stage of a decision."""
+
+    order = serializers.IntegerField()
+    approvers = serializers.CharField(source="group", help_text="The group whose members may vote.")
+    quorum = serializers.SerializerMethodField()
+    votes = serializers.SerializerMethodField(help_text="Approvals that count by the membership of now.")
+    cast = serializers.SerializerMethodField(help_text="The votes themselves, in order.")
+    state = serializers.ChoiceField(choices=TierState.choices)
+    due_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    on_expiry = serializers.ChoiceField(choices=OnExpiry.choices)
+
+    @extend_schema_field(QuorumShape)
+    def get_quorum(self, tier: Tier) -> dict[str, Any]:
+        """How many, of how many."""
+        return {"need": tier.quorum, "of": len(self._roll.may_vote(self._decision, tier.group))}
+
+    def get_votes(self, tier: Tier) -> int:
+        """How many approvals count."""
+        return len(self._roll.counted(self._decision, tier.group))
+
+    @extend_schema_field(CastShape(many=True))
+    def get_cast(self, tier: Tier) -> list[Any]:
+        """Who voted what."""
+        own = [vote for vote in standing(self._decision) if vote.tier_id == tier.pk]
+        return list(CastShape(own, many=True).data)
+
+    @property
+    def _roll(self) -> Roll:
+        return cast(Roll, self.context["roll"])
+
+    @property
+    def _decision(self) -> Decision:
+        return cast(Decision, self.context["decision"])
+
+
+class ResolutionShape(serializers.Serializer[Any]):
+    """How a decision ended."""
+
+    verdict = serializers.CharField()
+    by = serializers.ListField(child=serializers.CharField())
+    at = serializers.DateTimeField()
+    digest = serializers.CharField()
+    comment = serializers.CharField(allow_blank=True)
+    reason_code = serializers.CharField(allow_blank=True)
+    choice = serializers.CharField(allow_blank=True)
+    reference = serializers.CharField(allow_blank=True)
+    edited_args = serializers.DictField(allow_null=True)
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """A decision; `choices` and `resolution` are there only where there are some."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=DecisionKind.choices)
+    state = serializers.ChoiceField(choices=DecisionState.choices)
+    sentence = serializers.CharField()
+    mission = serializers.UUIDField(source="mission.uid", allow_null=True, default=None)
+    timeline = serializers.IntegerField()
+    action = ActionShape()
+    choices = ChoiceShape(many=True, required=False)
+    digest = serializers.CharField()
+    reversibility = serializers.CharField(help_text="read, reversible, compensable, irreversible")
+    blast = BlastShape()
+    risk = serializers.CharField(help_text="low, medium, high")
+    policy = PolicyShape()
+    reason = serializers.CharField(allow_blank=True)
+    tiers = serializers.SerializerMethodField()
+    evidence = serializers.ListField(child=serializers.DictField())
+    opened_at = serializers.DateTimeField()
+    due_at = serializers.DateTimeField(allow_null=True)
+    expires_at = serializers.DateTimeField(allow_null=True)
+    claimed_by = serializers.SerializerMethodField(help_text="Whose claim runs; null where none does.")
+    claimed_until = serializers.DateTimeField(allow_null=True)
+    superseded_by = serializers.UUIDField(source="superseded_by_id", allow_null=True)
+    resolution = ResolutionShape(required=False)
+
+    @extend_schema_field(TierSerializer(many=True))
+    def get_tiers(self, decision: Decision) -> list[Any]:
+        """The stages in order, each with its votes."""
+        context = {"roll": self.context["roll"], "decision": decision}
+        return list(TierSerializer(decision.tiers.all(), many=True, context=context).data)
+
+    def get_claimed_by(self, decision: Decision) -> str | None:
+        """The holder's name."""
+        holder = decision.holder(self.context["now"])
+        return holder.get_username() if holder else None
+
+    def to_representation(self, decision: Decision) -> dict[str, Any]:
+        """Leave out the optional members that say nothing."""
+        shown = super().to_representation(decision)
+        for name in ("choices", "resolution"):
+            if not shown.get(name):
+                shown.pop(name, None)
+        return shown
+
+
+def told(decisions: list[Decision]) -> list[Any]:
+    """Decisions in their shape; each has its details loaded (`listing.with_details`)."""
+    roll = Roll.call(tier.group for decision in decisions for tier in decision.tiers.all())
+    return list(DecisionSerializer(decisions, many=True, context={"roll": roll, "now": database_now()}).data)
+
+
+class ClaimReceipt(serializers.Serializer[Any]):
+    """A running lease."""
+
+    claimed_by = serializers.CharField(allow_null=True)
+    claimed_until = serializers.DateTimeField(allow_null=True)
+    taken_from = serializers.CharField(allow_blank=True, help_text="Who held it until now.")

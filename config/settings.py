@@ -1,0 +1,178 @@
+"""All settings, driven by the environment (docs/settings.md lists every variable). Wiring only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from django.core.management.utils import get_random_secret_key
+
+from config import embedded, env, secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
+
+# -- Process -----------------------------------------------------------------------------------------------------------
+DEBUG = env.flag("STANDFAST_DEBUG", default=True)
+SECRET_KEY = env.text("SECRET_KEY") or secret.kept(DATA_DIR / "secret-key", get_random_secret_key)
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-gb"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_200_000  # input is limited to 1 MiB; the rest is form overhead
+
+# -- Applications ------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "daphne",
+    "config.apps.StandfastConfig",
+    "observability",
+    "approvals",
+    "missions",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "channels",
+    "csp",
+    "django_htmx",
+    "django_q",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "template_partials",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "observability.console.context.console",
+            ],
+            "builtins": ["template_partials.templatetags.partials"],
+        },
+    }
+]
+
+# -- Database: PostgreSQL only -----------------------------------------------------------------------------------------
+# qcluster forks, and a pool does not survive a fork; it keeps one connection a process instead.
+FORKING = "qcluster" in sys.argv
+DATABASES = {"default": embedded.database(env.text("DATABASE_URL"), DATA_DIR / "postgres", pooled=not FORKING)}
+
+# -- Missions ----------------------------------------------------------------------------------------------------------
+MISSIONS_GATE = "approvals.gate.PolicyGate"
+MISSIONS_MODULES = ["missions.library.refund", *env.names("MISSIONS_MODULES")]
+MISSIONS_CONCURRENCY = env.integer("MISSIONS_CONCURRENCY", 500, low=1, high=100_000)
+MISSIONS_MCP_SERVERS = env.text("MISSIONS_MCP_SERVERS") or str(BASE_DIR / "deploy" / "mcp-servers.yaml")
+MISSIONS_HEARTBEAT_SECONDS = env.seconds("MISSIONS_HEARTBEAT_SECONDS", 2.0, low=0.1, high=60)
+MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=600)
+MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
+MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
+MISSIONS_CONFIDENCE_BAR = env.seconds("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
+PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
+
+# -- Sign-in -----------------------------------------------------------------------------------------------------------
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/queue/"
+LOGOUT_REDIRECT_URL = "/login/"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.flag("SECURE_COOKIES", default=False)
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+# -- REST --------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "missions.web.tokens.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["missions.web.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "missions.web.problems.handle",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Standfast",
+    "DESCRIPTION": "AI missions that hold their place.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"MissionStateEnum": "missions.models.State"},
+}
+
+# -- Housekeeping: short scheduled jobs, never missions ----------------------------------------------------------------
+Q_CLUSTER = {
+    "name": "standfast",
+    "orm": "default",
+    "workers": 1,
+    "poll": 2,  # seconds; also how long it takes to end
+    "timeout": 120,
+    "retry": 300,
+    "queue_limit": 10,
+    "save_limit": 100,
+    "catch_up": False,
+    "label": "Housekeeping",
+}
+
+# -- Live updates: one hub over LISTEN per process (docs/adr); the layer exists only for consumers' own tests ----------
+CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+
+# -- Static files and content security ---------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+CONTENT_SECURITY_POLICY = {
+    "EXCLUDE_URL_PREFIXES": ["/api/v1/docs", "/admin/"],
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "img-src": ["'self'"],
+        "font-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    },
+}
+SECURE_REFERRER_POLICY = "same-origin"
+
+# -- Logs --------------------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"()": "config.logs.LineFormatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}, "mcp": {"level": "ERROR"}},
+}

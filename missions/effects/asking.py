@@ -1,0 +1,67 @@
+"""Asking people: an `asked` entry, the decision's upsert, the wait, and the `answered` entry.
+
+The entry comes first, then the upsert, which every replay that ends at the wait repeats; so a crash between the two
+loses nothing. The answer comes by the mailbox, also where it came before the mission waited.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from missions.engine import crashpoints
+from missions.engine.codec import load
+from missions.engine.run import Run, Wait
+from missions.governance import Answer, Choice, DecisionRequest, Intent, Json, Ruling, gate
+
+
+def intent_of(run: Run, *, tool: str, args: Json, **more: Any) -> Intent:
+    """An intent in the name of this mission."""
+    claimed = run.claimed
+    return Intent(
+        mission_uid=claimed.uid, mission_type=claimed.type, mission_title=claimed.title,
+        owner_id=claimed.started_by_id, tool=tool, args=args, **more,
+    )
+
+
+def asked_payload(
+    request_id: Any, *, kind: str, sentence: str, digest: str, ruling: Ruling, round: int, why: str = ""
+) -> Json:
+    """What the journal keeps of a question."""
+    return {
+        "decision": str(request_id), "kind": kind, "sentence": sentence, "digest": digest, "round": round,
+        "tiers": list(ruling.tiers), "reason": why or ruling.reason,
+    }
+
+
+def request_of(
+    run: Run, asked: Json, intent: Intent, ruling: Ruling, *, choices: Sequence[Choice] = (), facts: Json | None = None
+) -> DecisionRequest:
+    """The decision that an `asked` entry stands for."""
+    return DecisionRequest(
+        id=uuid.UUID(asked["decision"]), kind=asked["kind"], mission_id=run.claimed.id, attempt=run.claimed.attempt,
+        timeline=run.claimed.timeline, intent=intent, sentence=asked["sentence"], ruling=ruling,
+        digest=asked["digest"], evidence=tuple(run.evidence[-20:]), choices=tuple(choices), facts=facts or {},
+    )
+
+
+async def answer_of(run: Run, path: str, request: DecisionRequest) -> tuple[Answer, int | None]:
+    """Wait for the answer; it and the seq of the signal that brought it (None where the decision had it already)."""
+    name = f"decision:{request.id}"
+    while True:
+        mail = run.take_mail(name)
+        if mail is not None:
+            return Answer.from_json(load(mail.body)), mail.seq
+        known = await run.owner.in_database(gate().ask, request)
+        crashpoints.reach("decision_upsert")
+        if known is not None:
+            return known, _seq_of(run, name)
+        if not run.has_mail(name):
+            await run.wait(path, Wait(label=name, signal=name))
+
+
+def _seq_of(run: Run, name: str) -> int | None:
+    """The signal with the same answer may lie in the mailbox too; take it along."""
+    mail = run.take_mail(name)
+    return mail.seq if mail is not None else None

@@ -1,0 +1,314 @@
+"""One tool call of a mission: the effect protocol, entry by entry.
+
+`perform` alternates between folding what the journal holds and one live act that appends the next entry. An act never
+leaves the world ahead of the journal: an effect's intent is committed before its call, and its outcome, whatever it
+is, is recorded after it. A call that a crash, a time-out or a lost connection cut off is in doubt until
+`missions.effects.doubt` resolves it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.conf import settings
+
+from missions.effects import asking, dispatch, doubt, keys
+from missions.effects.progress import ENDS, Phase, Progress
+from missions.engine import codec, crashpoints
+from missions.engine.run import Run, Wait
+from missions.engine.writes import Draft, OpenEffect, SettleEffect
+from missions.errors import (
+    ChangesRequested,
+    Denied,
+    EffectNotDone,
+    Expired,
+    Rejected,
+    ResultUnusable,
+    Stopped,
+    ToolFailed,
+    TryLater,
+)
+from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
+from missions.models import EffectState, Kind
+from missions.tools.spec import ToolCall, ToolSpec
+
+BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
+READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
+
+
+class ToolRun:
+    """One call `m.tool(...)` at one key path."""
+
+    def __init__(self, run: Run, path: str, spec: ToolSpec, args: Json) -> None:
+        self.run, self.path, self.spec, self.raw = run, path, spec, args
+        self.input_hash = codec.input_hash([spec.name, args])
+        self.progress = Progress()
+        self.args: Json = {}
+        self.seq = 0
+        self._prepared = False
+        self._mine = False  # whether this very attempt recorded the last entry
+        self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
+            Phase.RULE: self._rule, Phase.ASK: self._ask, Phase.ANSWER: self._await_answer, Phase.INTEND: self._intend,
+            Phase.CALL: self._call, Phase.BACKOFF: self._back_off, Phase.DOUBT: lambda: doubt.resolve(self),
+        }
+
+    async def perform(self) -> Any:
+        """The tool's result. Raises what the author may handle: Denied, Rejected, ChangesRequested, ToolFailed, …"""
+        while self.progress.phase not in ENDS:
+            entry = await self.run.recorded(self.path, self.input_hash)
+            if entry is None:
+                await self._prepare()
+                await self._acts[self.progress.phase]()
+            elif self.progress.fold(entry.kind, entry.payload):
+                self.seq, self._mine = entry.seq, False
+            else:
+                self.run.unexpected(entry, self.path)
+        return self._result()
+
+    async def record(
+        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, **payload: Any
+    ) -> None:
+        """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
+        body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
+        index = SettleEffect(key=self.progress.key, state=settle) if settle else effect
+        draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
+        self.seq = await self.run.append(draft, effect=index)
+        self._mine = True
+        self.progress.fold(entry_kind, codec.load(body))
+
+    # -- Before the call -----------------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        """Check the arguments against the tool's schema, once; its server may have to be asked for it."""
+        tries = 0
+        while not self._prepared:
+            try:
+                await self.spec.ready()
+            except TryLater as error:
+                tries += 1
+                wake_at = self.later(error.retry_after_seconds, tries)
+                await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=wake_at))
+                continue
+            self.args, self._prepared = self.spec.check_args(self.raw), True
+
+    @property
+    def intent(self) -> Intent:
+        """The action as governance sees it."""
+        spec = self.spec
+        return asking.intent_of(
+            self.run, tool=spec.name, args=self.args, effect_class=spec.effect, retry_safety=spec.retry_safety,
+            reversible=bool(spec.compensate), data_class=spec.data_class,
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The action in words for people."""
+        return self.spec.describe(self.args)
+
+    def later(self, retry_after: float | None, tries: int) -> dt.datetime:
+        """When to try again: when the other side says, else with exponential backoff."""
+        seconds = retry_after if retry_after is not None else BACKOFF_FIRST * 2 ** min(tries - 1, 20)
+        return self.run.clock.now() + dt.timedelta(seconds=min(max(seconds, 0.0), BACKOFF_MOST))
+
+    async def _rule(self) -> None:
+        ruling: Ruling = await self.run.owner.in_database(gate().rule, self.intent)
+        await self.record(Kind.RULING, phase="plan", **ruling.as_json())
+        crashpoints.reach("after_ruling")
+
+    async def _ask(self) -> None:
+        ruling = self.progress.ruling
+        if ruling is None:
+            raise TypeError("a decision follows a ruling")
+        intent, sentence = self.intent, self.sentence
+        await self.record(Kind.ASKED, **asking.asked_payload(
+            self.next_decision(), kind="action", sentence=sentence, ruling=ruling, round=self.progress.round + 1,
+            digest=keys.approval_digest(intent, sentence),
+        ))
+
+    def next_decision(self) -> uuid.UUID:
+        """The id of the decision that comes next at this path."""
+        claimed = self.run.claimed
+        return keys.decision_id(claimed.uid, claimed.timeline, claimed.chapter, self.path, self.progress.round + 1)
+
+    async def _await_answer(self) -> None:
+        asked, ruling = self.progress.asked, self.progress.ruling
+        choices: tuple[Choice, ...] = ()
+        facts: Json = {}
+        if asked["kind"] == "in_doubt":
+            if await doubt.settled_by_late_answer(self, uuid.UUID(asked["decision"])):
+                return
+            ruling, choices, facts = doubt.RULING, doubt.CHOICES, doubt.facts(self)
+        if ruling is None:
+            raise TypeError("an answer follows a ruling")
+        request = asking.request_of(self.run, asked, self.intent, ruling, choices=choices, facts=facts)
+        answer, seq = await asking.answer_of(self.run, self.path, request)
+        await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
+
+    async def _intend(self) -> None:
+        if self.spec.effect is EffectClass.READ:
+            await self._read()
+            return
+        claimed, spec, progress = self.run.claimed, self.spec, self.progress
+        key = keys.effect_key(claimed.uid, claimed.chapter, self.path, progress.generation)
+        deadline, args_digest = self.deadline(), codec.digest_of(self.args)
+        effect = OpenEffect(
+            id=keys.effect_id(key), chapter=claimed.chapter, path=self.path, generation=progress.generation,
+            tool=spec.name, key=key, args_digest=args_digest, effect_class=spec.effect, retry_safety=spec.retry_safety,
+            compensate=spec.compensate, deadline_at=deadline,
+        )
+        approved = progress.approved or {}
+        await self.record(
+            Kind.INTENT, effect=effect, sentence=self.sentence, args=self.args, args_digest=args_digest, key=key,
+            generation=progress.generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
+            deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
+            digest=approved.get("digest", ""),
+        )
+        crashpoints.reach("after_intent")
+
+    def deadline(self) -> dt.datetime:
+        """When a call that starts now is given up."""
+        return self.run.clock.now() + dt.timedelta(seconds=self.spec.timeout_seconds)
+
+    # -- The call ------------------------------------------------------------------------------------------------------
+
+    async def _call(self) -> None:
+        if self.spec.effect is EffectClass.READ:
+            await self._read()
+        elif not self._mine:
+            why = "The worker stopped before it could record what came of the call."
+            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
+        elif await self._may_dispatch():
+            call = self.tool_call()
+            self._mine = False  # from here on nobody knows, until an entry says
+            await self._take(await dispatch.call_tool(self.run, self.spec, call, self.args))
+
+    def tool_call(self) -> ToolCall:
+        """What the tool function gets beside its arguments."""
+        deadline = self.progress.deadline or self.deadline()
+        uid, attempt = str(self.run.claimed.uid), self.run.claimed.attempt
+        return ToolCall(idempotency_key=self.progress.key, deadline=deadline, mission_id=uid, attempt=attempt)
+
+    async def _may_dispatch(self) -> bool:
+        """Rule again just before dispatch, then make sure that this worker still owns the mission."""
+        progress, approved = self.progress, self.progress.approved or {}
+        decision = uuid.UUID(approved["decision"]) if approved else None
+        confirmed: Ruling = await self.run.owner.in_database(
+            gate().confirm, self.intent, progress.ruling, decision, approved.get("digest", "")
+        )
+        if confirmed.outcome is not RulingOutcome.ALLOW:
+            await self._refused(confirmed)
+            return False
+        asked_at = time.monotonic()
+        await self.run.still_owner()
+        crashpoints.reach("after_recheck")
+        # A process that was stopped here for long may have been taken over: then it asks again, over the same lane.
+        if time.monotonic() - asked_at > settings.MISSIONS_HUNG_SECONDS / 4:
+            return False
+        if progress.deadline is not None and self.run.is_past(progress.deadline):
+            why = "The call's deadline passed before it was made."
+            await self.retry(why)
+            return False
+        return True
+
+    async def retry(self, why: str) -> None:
+        """Record that the call is about to be made (again), with a new deadline and the same key."""
+        await self.record(
+            Kind.RETRY, key=self.progress.key, count=self.progress.tries + 1, why=why,
+            deadline_at=self.deadline().isoformat(),
+        )
+
+    async def _refused(self, ruling: Ruling) -> None:
+        if self.progress.uncertain:
+            await doubt.ask_person(self, f"It may have happened, and policy no longer allows it: {ruling.reason}")
+            return
+        error = {"type": "refused", "message": ruling.reason}
+        await self.record(
+            Kind.OUTCOME, settle=EffectState.NOT_DONE, state="not_done", again="rule", key=self.progress.key,
+            error=error, sentence=self.sentence, effect_class=self.spec.effect,
+        )
+
+    async def _take(self, answered: dispatch.Answered) -> None:
+        progress = self.progress
+        if isinstance(answered, dispatch.Done):
+            await self.record(
+                Kind.OUTCOME, settle=EffectState.DONE, key=progress.key, sentence=self.sentence,
+                effect_class=self.spec.effect, **answered.outcome,
+            )
+            crashpoints.reach("after_outcome")
+        elif isinstance(answered, dispatch.NotYet):
+            await self.put_off(answered.why, answered.retry_after_seconds)
+        elif isinstance(answered, dispatch.Unknown):
+            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=progress.key, why=answered.why)
+        elif progress.uncertain:
+            await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
+        else:
+            await self._failed(answered.error, settle=EffectState.NOT_DONE)
+
+    async def put_off(self, why: str, retry_after: float | None = None) -> None:
+        """Record that it is tried again later."""
+        count = self.progress.tries + 1
+        resume_at = self.later(retry_after, count).isoformat()
+        await self.record(Kind.BACKOFF, key=self.progress.key, why=why, resume_at=resume_at, count=count)
+
+    async def _failed(self, error: Json, settle: str = "") -> None:
+        await self.record(
+            Kind.OUTCOME, settle=settle, state="failed", error=error, key=self.progress.key, sentence=self.sentence,
+            effect_class=self.spec.effect,
+        )
+
+    async def _back_off(self) -> None:
+        resume_at = self.progress.resume_at
+        if resume_at is not None and not self.run.is_past(resume_at):
+            await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=resume_at))
+        elif self.spec.effect is EffectClass.READ:
+            await self._read()
+        else:
+            sure = "It was refused before it did anything."
+            await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
+
+    async def _read(self) -> None:
+        deadline = self.deadline()
+        call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
+        answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
+        if isinstance(answered, dispatch.Done):
+            outcome = answered.outcome
+            await self.record(Kind.OUTCOME, sentence=self.sentence, effect_class=self.spec.effect, **outcome)
+        elif isinstance(answered, dispatch.NotYet):
+            await self.put_off(answered.why, answered.retry_after_seconds)
+        elif isinstance(answered, dispatch.Unknown) and self.progress.tries + 1 < READ_TRIES:
+            await self.put_off(answered.why)
+        else:
+            why = answered.error if isinstance(answered, dispatch.Failed) else {"type": "no_answer", "message": answered.why}
+            await self._failed(why)
+
+    # -- After it ------------------------------------------------------------------------------------------------------
+
+    def _result(self) -> Any:
+        progress, outcome = self.progress, self.progress.outcome
+        if progress.phase is Phase.REFUSED:
+            self._raise_refusal()
+        if progress.phase is Phase.NOT_DONE:
+            error = outcome.get("error", {})
+            message = str(error.get("message", "It was not done."))
+            raise (ToolFailed if outcome["state"] == "failed" else EffectNotDone)(message, code=error.get("type"))
+        if not outcome.get("usable", True):
+            raise ResultUnusable(str(outcome["error"]["message"]), digest=outcome["result_digest"])
+        self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
+        return codec.restore(self.spec.returns, outcome.get("result"))
+
+    def _raise_refusal(self) -> None:
+        answer, ruling = self.progress.answer, self.progress.ruling
+        if self.progress.outcome.get("state") == "unknown":
+            raise Stopped("A person stopped the mission with this effect in doubt.")
+        if answer is None or (ruling is not None and ruling.outcome is RulingOutcome.DENY):
+            raise Denied(ruling.reason if ruling is not None else "Policy denies this.")
+        if answer.verdict == "changes_requested":
+            raise ChangesRequested(answer.comment)
+        who = ", ".join(answer.by)
+        if answer.verdict == "expired":
+            raise Expired("Nobody decided in time.", by=who)
+        raise Rejected(answer.comment or f"Rejected by {who or 'nobody'}.", by=who, reason_code=answer.reason_code)

@@ -1,0 +1,143 @@
+"""How far one tool call has come, folded from its entries.
+
+Pure. Live execution folds what it has just recorded with the same function that replay folds what it reads, so there is
+one account of the protocol: engine.md's ruling → decision → intent → call → outcome, and the ways out of doubt.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from missions.governance import Answer, Json, Ruling, RulingOutcome
+from missions.models import Kind
+
+
+class Phase(StrEnum):
+    """What comes next for this call."""
+
+    RULE = "rule"  # ask the gate
+    ASK = "ask"  # open a decision
+    ANSWER = "answer"  # wait for its answer
+    INTEND = "intend"  # record the intent
+    CALL = "call"  # rule again, then call
+    BACKOFF = "backoff"  # certainly not done; wait until `resume_at`, then call
+    DOUBT = "doubt"  # find out whether it happened
+    DONE = "done"  # it happened; `outcome` holds the result
+    NOT_DONE = "not_done"  # it certainly did not happen, and will not
+    REFUSED = "refused"  # policy or a person refused it, or a person stopped here
+
+
+ENDS = (Phase.DONE, Phase.NOT_DONE, Phase.REFUSED)
+
+
+@dataclass(slots=True)
+class Progress:
+    """The folded entries of one tool call."""
+
+    phase: Phase = Phase.RULE
+    ruling: Ruling | None = None
+    round: int = 0  # of decisions, in-doubt ones included
+    asked: Json = field(default_factory=dict)
+    answer: Answer | None = None
+    approved: Json | None = None  # the `asked` entry that an approval answered
+    generation: int = 1
+    intent: Json | None = None
+    deadline: dt.datetime | None = None
+    tries: int = 0  # how often it was put off or called again under this intent
+    probes: int = 0
+    resume_at: dt.datetime | None = None
+    outcome: Json = field(default_factory=dict)
+    uncertain: bool = False  # some call under this intent may have happened
+
+    @property
+    def key(self) -> str:
+        """The key in the intent; empty before there is one."""
+        return str(self.intent["key"]) if self.intent else ""
+
+    def fold(self, kind: str, payload: Json) -> bool:
+        """Take the next entry; False where it can not follow."""
+        step = _FOLDS.get(kind)
+        if step is None:
+            return False
+        step(self, payload)
+        return True
+
+
+def moment(text: Any) -> dt.datetime:
+    """An RFC 3339 time of a payload."""
+    return dt.datetime.fromisoformat(str(text))
+
+
+def _ruling(progress: Progress, payload: Json) -> None:
+    progress.ruling = Ruling.from_json(payload)
+    after = {RulingOutcome.ALLOW: Phase.INTEND, RulingOutcome.DENY: Phase.REFUSED, RulingOutcome.ESCALATE: Phase.ASK}
+    progress.phase = after[progress.ruling.outcome]
+
+
+def _asked(progress: Progress, payload: Json) -> None:
+    progress.asked, progress.answer, progress.phase = payload, None, Phase.ANSWER
+    progress.round = int(payload["round"])
+
+
+def _answered(progress: Progress, payload: Json) -> None:
+    progress.answer = Answer.from_json(payload["answer"])
+    if progress.asked.get("kind") == "in_doubt":
+        progress.phase = Phase.DOUBT
+    elif progress.answer.verdict == "approved":
+        progress.approved, progress.phase = progress.asked, Phase.INTEND
+    elif progress.answer.verdict == "superseded":
+        progress.phase = Phase.ASK
+    else:
+        progress.phase = Phase.REFUSED
+
+
+def _intent(progress: Progress, payload: Json) -> None:
+    progress.intent, progress.phase = payload, Phase.CALL
+    progress.deadline, progress.generation = moment(payload["deadline_at"]), int(payload["generation"])
+    progress.tries = progress.probes = 0
+    progress.uncertain = False
+    progress.answer = None
+
+
+def _doubt(progress: Progress, payload: Json) -> None:
+    progress.phase, progress.uncertain, progress.resume_at = Phase.DOUBT, True, None
+
+
+def _probed(progress: Progress, payload: Json) -> None:
+    progress.probes += 1
+    resume_at = payload.get("resume_at")
+    progress.resume_at = moment(resume_at) if resume_at else None
+
+
+def _backoff(progress: Progress, payload: Json) -> None:
+    progress.resume_at = moment(payload["resume_at"])
+    progress.tries = int(payload["count"])
+    progress.phase = Phase.BACKOFF
+
+
+def _retry(progress: Progress, payload: Json) -> None:
+    progress.tries, progress.phase = int(payload["count"]), Phase.CALL
+    progress.deadline = moment(payload["deadline_at"])
+    progress.resume_at = None
+
+
+def _outcome(progress: Progress, payload: Json) -> None:
+    progress.outcome = payload
+    again = payload.get("again")
+    if payload["state"] == "done":
+        progress.phase = Phase.DONE
+    elif again:  # certainly not done, and wanted still: a new generation, ruled on anew where the gate refused it
+        progress.generation += 1
+        progress.phase = Phase.RULE if again == "rule" else Phase.INTEND
+    else:
+        progress.phase = Phase.REFUSED if payload["state"] == "unknown" else Phase.NOT_DONE
+
+
+_FOLDS: dict[str, Callable[[Progress, Json], None]] = {
+    Kind.RULING: _ruling, Kind.ASKED: _asked, Kind.ANSWERED: _answered, Kind.INTENT: _intent, Kind.DOUBT: _doubt,
+    Kind.PROBED: _probed, Kind.BACKOFF: _backoff, Kind.RETRY: _retry, Kind.OUTCOME: _outcome,
+}

@@ -1,0 +1,102 @@
+"""Questions that a mission puts to people by itself: an approval, and a decision that needs a second look."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from missions.effects import asking, keys
+from missions.engine import codec
+from missions.engine.run import Run
+from missions.engine.writes import Draft
+from missions.errors import ChangesRequested, Expired, Rejected
+from missions.governance import Answer, EffectClass, Intent, Json, RetrySafety, Ruling, RulingOutcome
+from missions.models import Kind
+
+Validator = Callable[[Any], str | None | Awaitable[str | None]]  # what is wrong, or nothing
+
+
+class Question:
+    """One decision of people at one key path: `asked`, then `answered`."""
+
+    def __init__(self, run: Run, path: str, *, kind: str, sentence: str, details: Json, tiers: Sequence[Json]) -> None:
+        self.run, self.path, self.kind, self.sentence, self.details = run, path, kind, sentence, details
+        self.reason = "The mission asks for it."
+        self.tiers = tuple(tiers)
+        self.input_hash = codec.input_hash([kind, sentence, details])
+
+    @property
+    def ruling(self) -> Ruling:
+        """The mission's own escalation: no policy spoke."""
+        return Ruling(outcome=RulingOutcome.ESCALATE, reason=self.reason, tiers=self.tiers)
+
+    @property
+    def intent(self) -> Intent:
+        """The question in the form that governance takes."""
+        return asking.intent_of(
+            self.run, tool="", args=self.details, effect_class=EffectClass.WRITE, retry_safety=RetrySafety.MANUAL,
+            reversible=True,
+        )
+
+    async def answer(self) -> Answer:
+        """Ask and wait; returns an approval. Raises Rejected, Expired, ChangesRequested."""
+        asked: Json | None = None
+        while True:
+            entry = await self.run.recorded(self.path, self.input_hash)
+            if entry is None and asked is None:
+                asked = await self._ask()
+            elif entry is None and asked is not None:
+                return _approved(await self._wait(asked))
+            elif entry is not None and entry.kind == Kind.ASKED:
+                asked = entry.payload
+            elif entry is not None and entry.kind == Kind.ANSWERED:
+                return _approved(Answer.from_json(entry.payload["answer"]))
+            elif entry is not None:
+                self.run.unexpected(entry, self.path)
+
+    async def _record(self, kind: Kind, payload: Json) -> None:
+        body = codec.dump(payload)
+        await self.run.append(Draft(kind=kind, path=self.path, payload=body, input_hash=self.input_hash))
+
+    async def _ask(self) -> Json:
+        claimed = self.run.claimed
+        id_ = keys.decision_id(claimed.uid, claimed.timeline, claimed.chapter, self.path, 1)
+        digest = keys.approval_digest(self.intent, self.sentence)
+        asked = asking.asked_payload(
+            id_, kind=self.kind, sentence=self.sentence, digest=digest, ruling=self.ruling, round=1
+        )
+        await self._record(Kind.ASKED, asked)
+        return asked
+
+    async def _wait(self, asked: Json) -> Answer:
+        request = asking.request_of(self.run, asked, self.intent, self.ruling, facts=self.details)
+        answer, seq = await asking.answer_of(self.run, self.path, request)
+        await self._record(Kind.ANSWERED, {"decision": asked["decision"], "answer": answer.as_json(), "seq": seq})
+        return answer
+
+
+def _approved(answer: Answer) -> Answer:
+    who = ", ".join(answer.by)
+    if answer.verdict == "approved":
+        return answer
+    if answer.verdict == "changes_requested":
+        raise ChangesRequested(answer.comment)
+    if answer.verdict == "expired":
+        raise Expired("Nobody decided in time.", by=who)
+    raise Rejected(answer.comment or f"Rejected by {who or 'nobody'}.", by=who, reason_code=answer.reason_code)
+
+
+async def findings_of(proposal: Any, confidence: float | None, bar: float, validators: Sequence[Validator]) -> list[str]:
+    """What speaks against going on with a decision: failed validators, missing confidence, or too little of it."""
+    found = []
+    for validator in validators:
+        finding = validator(proposal)
+        finding = await finding if inspect.isawaitable(finding) else finding
+        if finding:
+            found.append(str(finding))
+    if confidence is None:
+        found.append("No confidence was given.")
+    elif confidence < bar:
+        found.append(f"The confidence of {confidence:.0%} is under the bar of {bar:.0%}.")
+    return found

@@ -1,0 +1,96 @@
+"""One attempt from the first call to its end: run the author's function, and write down how it ended.
+
+A refusal that the author did not handle ends the mission as completed with that verdict; any other error as failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from missions.engine import codec
+from missions.engine.registry import MissionType
+from missions.engine.run import Run
+from missions.engine.verdict import VERDICT_LENGTH, Verdict, verdict_of
+from missions.engine.writes import Draft, Outcome, Release
+from missions.errors import Refusal, StandfastError, Suspended
+from missions.governance import Json
+from missions.models import Kind, State
+
+ENDS = {Kind.COMPLETED: State.COMPLETED, Kind.FAILED: State.FAILED}
+TRACEBACK_CHARACTERS = 8000
+
+
+class AuthorContext(Protocol):
+    """What the author's function gets as its first argument."""
+
+    def enter(self) -> None:
+        """Make the current task the mission's first branch."""
+
+
+ContextFactory = Callable[[Run], AuthorContext]
+
+
+async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> None:
+    """Run a claimed mission until it ends or leaves memory. Never raises for the author's faults."""
+    last = run.claimed.entries[-1]
+    if last.kind in ENDS:  # the end was recorded, but the row was not let go of
+        _release(run, ENDS[Kind(last.kind)], last.payload)
+        return
+    try:
+        ending = await _ending(run, kind, make_context)
+    except (Suspended, asyncio.CancelledError):
+        if not (run.parking or run.poisoned):
+            raise
+        return
+    if run.parking or run.poisoned:
+        return
+    state, payload = ending
+    _release(run, state, payload, Draft(kind=_kind_of(state), path="", payload=codec.dump(payload)))
+
+
+def _kind_of(state: State) -> Kind:
+    return Kind.COMPLETED if state == State.COMPLETED else Kind.FAILED
+
+
+async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> tuple[State, Json]:
+    context = make_context(run)
+    context.enter()
+    try:
+        verdict = verdict_of(await kind.function(context, kind.parse_input(run.input)))
+        run.finished()
+        return State.COMPLETED, _completed(verdict)
+    except Refusal as refusal:
+        run.finished()
+        return State.COMPLETED, _completed(Verdict(refusal.verdict, str(refusal), refusal.facts))
+    except Exception as error:
+        run.finished()
+        return State.FAILED, _failed(error)
+
+
+def _completed(verdict: Verdict) -> Json:
+    data: Json = codec.load(codec.dump(verdict.data, limit=codec.INPUT_BYTES))
+    return {"verdict": verdict.verdict[:VERDICT_LENGTH], "summary": verdict.summary, "data": data}
+
+
+def _failed(error: Exception) -> Json:
+    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+    name = error.code if isinstance(error, StandfastError) else type(error).__name__
+    return {"error": {"type": name, "message": str(error) or type(error).__name__, "traceback": trace}}
+
+
+def _plain(text: Any) -> str:
+    """PostgreSQL's text holds no NUL; the journal keeps the original."""
+    return str(text).replace("\x00", "\ufffd")
+
+
+def _release(run: Run, state: State, payload: Json, *drafts: Draft) -> None:
+    error = payload.get("error") or {}
+    data = codec.dump(payload.get("data") or {}).replace(b"\\u0000", b"\\ufffd")
+    outcome = Outcome(
+        verdict=_plain(payload.get("verdict", "")), summary=_plain(payload.get("summary", "")), data=data,
+        error=_plain(f"{error['type']}: {error['message']}") if error else "",
+    )
+    run.release(Release(state=state, inbox_seq=run.inbox_seq, step=run.step, outcome=outcome), *drafts)

@@ -1,0 +1,50 @@
+"""The hash chain over a mission's entries.
+
+Pure. A link covers the uid, seq, timeline, kind, path, input hash, the salted payload digest and the time: never the
+payload itself, so that a redaction which destroys payload and salt leaves the chain whole.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import struct
+import uuid
+
+GENESIS = bytes(32)
+SALT_BYTES = 16
+EPOCH = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)  # PostgreSQL's own, so that times need no conversion on the wire
+_head = struct.Struct(">qiiHHH")
+
+
+def new_salt() -> bytes:
+    """Fresh random bytes for one entry."""
+    return os.urandom(SALT_BYTES)
+
+
+def digest(salt: bytes, payload: bytes) -> bytes:
+    """What stands for the payload in the chain; without the salt nothing can be guessed from it."""
+    return hashlib.sha256(salt + payload).digest()
+
+
+def microseconds(at: dt.datetime) -> int:
+    """Whole microseconds since `EPOCH`."""
+    return (at - EPOCH) // dt.timedelta(microseconds=1)
+
+
+def moment(micros: int) -> dt.datetime:
+    """The inverse of `microseconds`."""
+    return EPOCH + dt.timedelta(microseconds=micros)
+
+
+def link(
+    previous: bytes, uid: uuid.UUID, seq: int, timeline: int, kind: str, path: str, input_hash: bytes,
+    payload_digest: bytes, recorded_micros: int,
+) -> bytes:
+    """The 32-byte link of one entry. Lengths are part of the hash, so that no two fields can run into each other."""
+    kind_bytes, path_bytes = kind.encode(), path.encode()
+    head = _head.pack(recorded_micros, seq, timeline, len(kind_bytes), len(path_bytes), len(input_hash))
+    return hashlib.sha256(
+        b"".join((previous, uid.bytes, head, kind_bytes, path_bytes, input_hash, payload_digest))
+    ).digest()

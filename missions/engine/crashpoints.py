@@ -1,0 +1,29 @@
+"""Named points at which a process can be made to crash, so that tests kill it exactly there.
+
+The environment variable STANDFAST_CRASH_AT holds `NAME`, `NAME:N` (the N-th arrival) or `NAME:N:STOP` (SIGSTOP
+instead of SIGKILL). It is read once. Unset, as everywhere but in tests, `reach` does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+NAMES = (
+    "after_claim", "after_ruling", "decision_upsert", "after_intent", "after_recheck", "call_sent", "call_answered",
+    "after_outcome", "mid_flush", "during_park", "after_park", "vote_and_wake", "after_takeover",
+)
+_name, _, _rest = os.environ.get("STANDFAST_CRASH_AT", "").partition(":")
+_nth = int(_rest.partition(":")[0] or 1)
+_signal = signal.SIGSTOP if _rest.endswith(":STOP") else signal.SIGKILL
+_arrivals = 0
+
+
+def reach(name: str) -> None:
+    """Crash here if this is the point, and the arrival, that was asked for."""
+    global _arrivals
+    if name != _name:
+        return
+    _arrivals += 1
+    if _arrivals == _nth:
+        os.kill(os.getpid(), _signal)

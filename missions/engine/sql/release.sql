@@ -1,0 +1,33 @@
+-- Let go of missions: park them, or end them. Never waits for a row lock: a row that somebody holds (a signal being
+-- delivered) is skipped, not returned, and tried again. A signal that came since the claim makes the mission due at
+-- once; inbox_seq is compared with what the locked claim returned, so that no wake-up is lost.
+with row as (
+    select *
+    from unnest(
+        $1::int8[], $2::int4[], $3::int4[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::text[], $9::int4[]
+    ) as row (id, attempt, inbox_seq, state, reason, wake_at, waits_for, step, head_seq)
+),
+free as (
+    select id from missions_mission where id = any ($1) order by id for update skip locked
+)
+update missions_mission as mission
+set owner = null,
+    state = row.state,
+    reason = row.reason,
+    wake_at = case
+        when row.state in ('completed', 'failed', 'cancelled', 'paused') then null
+        when mission.inbox_seq > row.inbox_seq then missions_now()
+        else row.wake_at
+    end,
+    waits_since = case
+        when row.waits_for = '' then null
+        when mission.waits_for = row.waits_for then mission.waits_since
+        else missions_now()
+    end,
+    waits_for = row.waits_for,
+    step = row.step,
+    head_seq = row.head_seq
+from row
+join free on free.id = row.id
+where mission.id = row.id and mission.attempt = row.attempt
+returning mission.id, coalesce(mission.wake_at <= missions_now(), false)

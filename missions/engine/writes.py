@@ -1,0 +1,208 @@
+"""What a mission asks the lane to write, and how a batch of it becomes statements.
+
+Pure but for the salts: assigns seq and chain when the batch is built, so that order of commit is order of seq.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from missions.engine import arrays, chain
+from missions.engine.codec import INLINE_BYTES
+from missions.engine.session import Call
+
+ROW_BYTES = 300  # what an entry takes beside its payload, for the bound on a batch
+
+
+@dataclass(slots=True)
+class Head:
+    """The end of one mission's journal as its owner knows it; moves only when a batch is built."""
+
+    mission_id: int
+    uid: uuid.UUID
+    attempt: int
+    timeline: int
+    seq: int
+    link: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """An entry before it has a place."""
+
+    kind: str
+    path: str
+    payload: bytes
+    input_hash: bytes = b""
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenEffect:
+    """The effect whose intent is the first draft of its write."""
+
+    id: uuid.UUID
+    chapter: int
+    path: str
+    generation: int
+    tool: str
+    key: str
+    args_digest: str
+    effect_class: str
+    retry_safety: str
+    compensate: str
+    deadline_at: dt.datetime
+
+
+@dataclass(slots=True, kw_only=True)
+class SettleEffect:
+    """What became of the effect with this key; its entry is the last draft of its write."""
+
+    key: str
+    state: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """How the mission ended; `data` is JSON text without NUL."""
+
+    verdict: str = ""
+    summary: str = ""
+    data: bytes = b"{}"
+    error: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Release:
+    """Let go of the mission: its new state, when it is due again, and what it waits for."""
+
+    state: str
+    inbox_seq: int
+    wake_at: dt.datetime | None = None
+    reason: str = ""
+    waits_for: str = ""
+    step: str = ""
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Write:
+    """One mission's part of a batch, all of it or nothing. The future gets the seq of the last draft, or whether
+    a released mission is due at once."""
+
+    head: Head
+    future: asyncio.Future[int]
+    drafts: Sequence[Draft] = ()
+    effect: OpenEffect | SettleEffect | None = None
+    release: Release | None = None
+    bytes: int = 0
+
+    def __post_init__(self) -> None:
+        self.bytes = sum(len(draft.payload) + ROW_BYTES for draft in self.drafts) + ROW_BYTES
+
+
+def _micros(at: dt.datetime | None) -> bytes | None:
+    return arrays.int8(chain.microseconds(at)) if at is not None else None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Writes under one Sync. `build` may be called once; `calls` as often as the batch is sent."""
+
+    writes: list[Write]
+    columns: list[list[object]] = field(default_factory=lambda: [[] for _ in range(12)])
+    extra: list[Call] = field(default_factory=list)
+    before: dict[int, tuple[Head, int, bytes]] = field(default_factory=dict)
+    seqs: list[int] = field(default_factory=list)
+    micros: int = 0
+
+    def build(self, micros: int) -> None:
+        """Give each draft its seq and link; `micros` is the database's time since 2000."""
+        self.micros = micros
+        for write in self.writes:
+            head = write.head
+            self.before.setdefault(head.mission_id, (head, head.seq, head.link))
+            for draft in write.drafts:
+                self._place(head, draft)
+            self.seqs.append(head.seq)
+            self._index(write)
+
+    def restore(self) -> None:
+        """Take the heads back to where they were: nothing of this batch was written."""
+        for head, seq, link in self.before.values():
+            head.seq, head.link = seq, link
+
+    def _place(self, head: Head, draft: Draft) -> None:
+        seq, salt, payload, stored = head.seq + 1, chain.new_salt(), draft.payload, None
+        digest = chain.digest(salt, payload)
+        link = chain.link(
+            head.link, head.uid, seq, head.timeline, draft.kind, draft.path, draft.input_hash, digest, self.micros
+        )
+        if len(payload) > INLINE_BYTES:
+            stored = hashlib.sha256(payload).digest()
+            self.extra.append((b"payload_store", (stored, payload)))
+        row = (
+            head.mission_id, head.attempt, seq, head.timeline, draft.kind.encode(), draft.path.encode(),
+            draft.input_hash, None if stored else payload, stored, salt, digest, link,
+        )
+        for column, cell in zip(self.columns, row, strict=True):
+            column.append(cell)
+        head.seq, head.link = seq, link
+
+    def _index(self, write: Write) -> None:
+        head, effect = write.head, write.effect
+        fence = (arrays.int8(head.mission_id), arrays.int4(head.attempt))
+        if isinstance(effect, OpenEffect):
+            texts = (effect.path, effect.tool, effect.key, effect.args_digest, effect.effect_class, effect.retry_safety)
+            path, *rest = (text.encode() for text in (*texts, effect.compensate))
+            numbers = (arrays.int4(head.seq), arrays.int4(head.timeline), arrays.int4(effect.chapter))
+            generation, deadline = arrays.int4(effect.generation), _micros(effect.deadline_at)
+            self.extra.append((b"effect_open", (*fence, effect.id.bytes, *numbers, path, generation, *rest, deadline)))
+        elif effect is not None:
+            settled = (effect.key.encode(), effect.state.encode(), arrays.int4(head.seq))
+            self.extra.append((b"effect_settle", (*fence, *settled)))
+        if write.release is not None and (outcome := write.release.outcome) is not None:
+            words = (outcome.verdict.encode(), outcome.summary.encode(), outcome.data, outcome.error.encode())
+            self.extra.append((b"outcome", (*fence, *words)))
+
+    @property
+    def rows(self) -> int:
+        """How many entries the append statement must write."""
+        return len(self.columns[0])
+
+    def calls(self) -> list[Call]:
+        """The statements, in order: payloads and entries, the indexes over them, then releases."""
+        calls: list[Call] = []
+        if self.rows:
+            pack = (
+                arrays.int8s, arrays.int4s, arrays.int4s, arrays.int4s, arrays.texts, arrays.texts, arrays.byteas,
+                arrays.byteas, arrays.byteas, arrays.byteas, arrays.byteas, arrays.byteas,
+            )
+            packed = [one(column) for one, column in zip(pack, self.columns, strict=True)]  # type: ignore[operator]
+            calls.append((b"append", (*packed, arrays.int8(self.micros))))
+        calls += self.extra
+        releases = [write for write in self.writes if write.release is not None]
+        if releases:
+            calls.append(release_call(releases))
+        return calls
+
+
+def release_call(writes: Iterable[Write]) -> Call:
+    """The one statement that lets go of all missions of these writes."""
+    pairs = [(write.head, write.release) for write in writes if write.release is not None]
+    wakes = [_micros(release.wake_at) for _, release in pairs]
+    return b"release", (
+        arrays.int8s([head.mission_id for head, _ in pairs]),
+        arrays.int4s([head.attempt for head, _ in pairs]),
+        arrays.int4s([release.inbox_seq for _, release in pairs]),
+        arrays.texts([release.state.encode() for _, release in pairs]),
+        arrays.texts([release.reason[:60].encode() for _, release in pairs]),
+        arrays.moments(wakes),
+        arrays.texts([release.waits_for[:200].encode() for _, release in pairs]),
+        arrays.texts([release.step[:200].encode() for _, release in pairs]),
+        arrays.int4s([head.seq for head, _ in pairs]),
+    )

@@ -1,0 +1,169 @@
+"""Every exception of the engine. An exception's docstring is its message where none is given."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+
+class StandfastError(Exception):
+    """Something in Standfast was refused or went wrong."""
+
+    code = "error"
+
+    def __init__(self, message: str | None = None, **facts: Any) -> None:
+        super().__init__(message or inspect.cleandoc(type(self).__doc__ or ""))
+        self.facts = facts
+
+
+class InvalidInput(StandfastError):
+    """The input does not fit the schema; see the errors by field."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str | None = None, *, errors: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.errors = errors or []
+
+
+class UnknownType(StandfastError):
+    """No mission type of this name is registered here."""
+
+    code = "unknown_type"
+
+
+class UnknownTool(StandfastError):
+    """No tool of this name is registered here."""
+
+    code = "unknown_tool"
+
+
+class UnknownMission(StandfastError):
+    """There is no such mission."""
+
+    code = "unknown_mission"
+
+
+class KeyReused(StandfastError):
+    """This idempotency key was used with another request."""
+
+    code = "key_reused"
+
+
+class MissionEnded(StandfastError):
+    """The mission has ended; nothing was delivered."""
+
+    code = "mission_ended"
+
+
+class PayloadTooLarge(StandfastError):
+    """The value is larger than the limit allows; nothing was stored."""
+
+    code = "payload_too_large"
+
+
+class Unserialisable(StandfastError):
+    """The value can not be written as JSON; return plain data, a dataclass or a Pydantic model."""
+
+    code = "unserialisable"
+
+
+class Refusal(StandfastError):
+    """An intent was refused. Unhandled, it ends the mission as completed with this verdict, never as failed."""
+
+    code = "refused"
+    verdict = "refused"
+
+
+class Denied(Refusal):
+    """Policy denies this action."""
+
+    code = "denied"
+    verdict = "denied"
+
+
+class Rejected(Refusal):
+    """A person rejected this action."""
+
+    code = "rejected"
+    verdict = "rejected"
+
+
+class Expired(Rejected):
+    """Nobody decided in time, and the policy says that this counts as a rejection."""
+
+    code = "expired"
+    verdict = "expired"
+
+
+class ChangesRequested(StandfastError):
+    """A person asks for changes before deciding; `comment` says which."""
+
+    code = "changes_requested"
+
+    def __init__(self, comment: str) -> None:
+        super().__init__(f"Changes requested: {comment}")
+        self.comment = comment
+
+
+class EffectNotDone(StandfastError):
+    """The effect certainly did not happen."""
+
+    code = "effect_not_done"
+
+
+class Stopped(Refusal):
+    """A person chose to stop here rather than to retry an effect in doubt."""
+
+    code = "stopped"
+    verdict = "stopped"
+
+
+class ResultUnusable(StandfastError):
+    """The effect happened, but its result is too large or can not be written down; its digest is kept."""
+
+    code = "result_unusable"
+
+
+class StepFailed(StandfastError):
+    """A step failed and its retries are used up; the message is that of the error."""
+
+    code = "step_failed"
+
+
+class ToolFailed(StandfastError):
+    """A tool answered with an error that it declared; the call changed nothing."""
+
+    code = "tool_failed"
+
+
+class TryLater(StandfastError):
+    """The tool certainly did nothing and asks to be called again later (rate limit, connection refused)."""
+
+    code = "try_later"
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class OutcomeUnknown(StandfastError):
+    """The call may or may not have happened (time-out, connection lost after sending, an undeclared error)."""
+
+    code = "outcome_unknown"
+
+
+class Divergence(StandfastError):
+    """The code no longer does what the journal recorded; the mission is paused and nothing ran."""
+
+    code = "divergence"
+
+
+class MisusedContext(StandfastError):
+    """The context was used from a task that is not its branch; use `gather` to run steps side by side."""
+
+    code = "misused_context"
+
+
+class Suspended(BaseException):
+    """The mission has left memory; nothing may run here any more. Never catch it."""

@@ -1,0 +1,42 @@
+"""`manage.py runmissions`: one mission worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from missions.context import Context
+from missions.effects import dispatch
+from missions.engine.worker import Worker
+
+LEFTOVER_SECONDS = 3.0  # what still runs then was fenced long ago and can record nothing
+
+
+class Command(BaseCommand):
+    help = "Run one mission worker. SIGTERM or SIGINT drains it: what runs comes to its next record, the rest is put back."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--concurrency", type=int, default=settings.MISSIONS_CONCURRENCY, metavar="N")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        asyncio.run(serve(options["concurrency"]))
+        # A thread or a call may hang; the exit must not wait for it.
+        threading.Timer(LEFTOVER_SECONDS, os._exit, args=(0,)).start()
+
+
+async def serve(concurrency: int) -> None:
+    """Run a worker until a signal ends it."""
+    worker = Worker(Context, concurrency)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    await worker.run()
+    if dispatch.open_calls():
+        await asyncio.sleep(0)

@@ -1,0 +1,2 @@
+drop function missions_now();
+drop table missions_clock;

@@ -1,0 +1,97 @@
+"""The mission's hot row, and what is told once about it: its brief and its outcome.
+
+The hot row is narrow and holds no payload: claims and parks rewrite it. Input, results and texts live in the
+append-only tables beside it.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from missions.identity import uuid7
+from missions.models.fields import DatabaseNow
+
+
+class State(models.TextChoices):
+    """Where a mission stands. Whether it is due is never a state: due means no owner and `wake_at` ≤ now."""
+
+    READY = "ready", "Ready"  # may be claimed as soon as it is due
+    RUNNING = "running", "Running"  # a worker owns it
+    SLEEPING = "sleeping", "Sleeping"  # parked until a time
+    WAITING = "waiting", "Waiting"  # parked until a decision or a signal
+    PAUSED = "paused", "Paused"  # stopped by a person, or needs attention
+    COMPLETED = "completed", "Completed"  # ended with a verdict
+    FAILED = "failed", "Failed"  # ended by an error
+    CANCELLED = "cancelled", "Cancelled"  # ended by a person
+    EXPORTED = "exported", "Exported"  # goes on elsewhere
+
+
+ENDED = (State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPORTED)
+
+
+class Mission(models.Model):
+    """One durable run of a mission type. Only the engine writes here, apart from `deliver` and `start`."""
+
+    uid = models.UUIDField(unique=True, default=uuid7, editable=False)
+    type = models.CharField(max_length=100)
+    version = models.PositiveSmallIntegerField()
+    state = models.CharField(max_length=12, choices=State, default=State.READY)
+    reason = models.CharField(max_length=60, blank=True, help_text="Why it is paused.")
+    owner = models.BigIntegerField(null=True, help_text="The worker that runs it.")
+    attempt = models.IntegerField(default=0, help_text="Rises with each claim and each takeover: the fence.")
+    timeline = models.IntegerField(default=1)
+    chapter = models.IntegerField(default=1)
+    replay_from = models.IntegerField(default=1, help_text="The first seq that replay needs.")
+    head_seq = models.IntegerField(default=0, help_text="The last seq as of the last park.")
+    inbox_seq = models.IntegerField(default=0, help_text="How many signals were ever delivered.")
+    wake_at = models.DateTimeField(null=True)
+    priority = models.SmallIntegerField(default=0, help_text="Higher runs first among the missions that are due.")
+    waits_for = models.CharField(max_length=200, blank=True, help_text="`decision:ID`, `signal:NAME` or `timer`.")
+    waits_since = models.DateTimeField(null=True)
+    step = models.CharField(max_length=200, blank=True, help_text="The path of the last entry as of the last park.")
+    deadline_at = models.DateTimeField(null=True)
+    parent = models.BigIntegerField(null=True)
+    idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
+            models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.uid}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will ever happen to it on this host."""
+        return self.state in ENDED
+
+
+class Brief(models.Model):
+    """What a mission was started with; written once by `start`."""
+
+    mission = models.OneToOneField(Mission, models.CASCADE, primary_key=True, related_name="brief")
+    title = models.CharField(max_length=200)
+    started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    started_via = models.CharField(max_length=20, help_text="console, api, command, mission")
+    started_at = models.DateTimeField(db_default=DatabaseNow())
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Outcome(models.Model):
+    """How a mission ended; written once by the lane in the transaction that ends it."""
+
+    mission = models.OneToOneField(Mission, models.CASCADE, primary_key=True, related_name="outcome")
+    verdict = models.CharField(max_length=100, blank=True)
+    summary = models.TextField(blank=True)
+    data = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    ended_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.verdict or self.error[:100]

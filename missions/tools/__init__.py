@@ -1,0 +1,1 @@
+"""Tools: what missions may do to the world, by Python functions and by MCP servers."""

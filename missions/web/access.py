@@ -1,0 +1,60 @@
+"""Who may see which missions, and who may start and direct them; the one place that says so.
+
+Used by the API, the console and the sockets. Decisions have rules of their own (approvals): seeing a mission gives no
+vote. What may not be seen is answered like what does not exist.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
+
+from missions.errors import UnknownMission
+from missions.models import Mission
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
+START = frozenset({"operators", "supervisors"})
+
+
+def sees_all(user: User | AnonymousUser) -> bool:
+    """Whether a person sees every mission; the others see those that they started."""
+    return _in_any(user, SEE_ALL)
+
+
+def may_start(user: User | AnonymousUser) -> bool:
+    """Whether a person may start missions."""
+    return _in_any(user, START)
+
+
+def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:
+    """Whether a person may send signals to a mission that they see: who may start missions, and who started it."""
+    return may_start(user) or (user.pk is not None and user.is_active and mission.brief.started_by_id == user.pk)
+
+
+def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:
+    """The missions that a person may see; none for the anonymous and the inactive."""
+    missions = Mission.objects.all()
+    if sees_all(user):
+        return missions
+    return missions.filter(brief__started_by=user.pk) if user.is_active and user.pk else missions.none()
+
+
+def visible_mission(user: User | AnonymousUser, uid: uuid.UUID) -> Mission:
+    """One mission with its brief and outcome. Raises UnknownMission, also where the person may not see it."""
+    found = visible_missions(user).select_related("brief__started_by", "outcome").filter(uid=uid).first()
+    if found is None:
+        raise UnknownMission(f"There is no mission {uid}, or you may not see it.")
+    return found
+
+
+def _in_any(user: User | AnonymousUser, groups: frozenset[str]) -> bool:
+    """Asked anew each time: a socket outlives a person's membership."""
+    if not user.is_active:
+        return False
+    return user.is_superuser or user.groups.filter(name__in=groups).exists()

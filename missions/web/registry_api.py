@@ -1,0 +1,59 @@
+"""The REST views of what is registered here: mission types and tools. Contacts no tool's server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from missions.engine.registry import all_types
+from missions.tools.registry import all_tools
+from missions.web.endpoint import Endpoint
+from missions.web.schema import PROBLEMS, listed
+
+
+class MissionTypeSerializer(serializers.Serializer[Any]):
+    """A registered mission type."""
+
+    name = serializers.CharField()
+    version = serializers.IntegerField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    input_schema = serializers.DictField(help_text="JSON Schema of the input.")
+
+
+class ToolSerializer(serializers.Serializer[Any]):
+    """A registered tool and what it promises."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    effect_class = serializers.CharField(source="effect", help_text="read, write, irreversible")
+    retry_safety = serializers.CharField(help_text="keyed, verifiable, manual")
+    key_ttl_seconds = serializers.FloatField(allow_null=True)
+    timeout_seconds = serializers.FloatField()
+    compensate = serializers.CharField(help_text="The tool that undoes it; empty where none does.")
+    data_class = serializers.CharField()
+    args_schema = serializers.DictField(help_text="JSON Schema of the arguments.")
+
+
+class MissionTypesView(Endpoint):
+    """The mission types that this process knows."""
+
+    @extend_schema(
+        operation_id="mission_types_list", responses={200: listed("MissionTypeList", MissionTypeSerializer), **PROBLEMS}
+    )
+    def get(self, request: Request) -> Response:
+        """List mission types by name, with the schema of their input; all at once."""
+        return Response({"results": MissionTypeSerializer(all_types(), many=True).data, "next": None})
+
+
+class ToolsView(Endpoint):
+    """The tools that this process knows."""
+
+    @extend_schema(operation_id="tools_list", responses={200: listed("ToolList", ToolSerializer), **PROBLEMS})
+    def get(self, request: Request) -> Response:
+        """List tools by name, with the schema of their arguments; all at once."""
+        return Response({"results": ToolSerializer(all_tools(), many=True).data, "next": None})

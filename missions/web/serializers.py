@@ -1,0 +1,262 @@
+"""The shapes of the REST API: what bodies must look like, and how missions and their records are told.
+
+Owns no rule beyond form. Bodies are strict: a field of another type or an unknown one is refused by name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from missions.engine import history
+from missions.models import Mission, Outcome, State
+from missions.web.summaries import summary
+
+UNKNOWN_FIELD = "There is no such field."
+PARKED = (State.SLEEPING, State.WAITING)
+
+
+class Body(serializers.Serializer[Any]):
+    """A request body that knows all its fields."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """The checked fields; the errors of unknown fields come together with all others."""
+        unknown = {str(name)[:100]: [UNKNOWN_FIELD] for name in data if name not in self.fields}
+        try:
+            checked = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({**error.detail, **unknown}) from error  # type: ignore[dict-item]
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return checked
+
+
+class Text(serializers.CharField):
+    """Text and nothing that merely looks like it; blanks are kept."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        """Raises for numbers, which DRF would write out."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A whole number, not text that holds one."""
+
+    def to_internal_value(self, data: Any) -> int:
+        """Raises for text, true and false."""
+        if not isinstance(data, int) or isinstance(data, bool):
+            self.fail("invalid")
+        return data
+
+
+class Moment(serializers.DateTimeField):
+    """An RFC 3339 time with its offset: without one nobody knows what it means."""
+
+    default_error_messages = {"naive": "Give the offset too, as in 2030-01-31T09:00:00+01:00."}
+
+    def enforce_timezone(self, value: dt.datetime) -> dt.datetime:
+        """Raises for a time without an offset."""
+        if value.tzinfo is None:
+            self.fail("naive")
+        return super().enforce_timezone(value)
+
+
+class StartBody(Body):
+    """What starts a mission."""
+
+    type = Text(max_length=100, help_text="A name from GET mission-types.")
+    input = serializers.DictField(help_text="An object that fits the type's input schema.")
+    title = Text(max_length=200, required=False, allow_blank=True, default="")
+    key = Text(max_length=200, required=False, allow_null=True, default=None)
+    start_at = Moment(required=False, allow_null=True, default=None, help_text="Not before this time.")
+    priority = Whole(min_value=-100, max_value=100, required=False, default=0, help_text="Higher runs first.")
+
+
+class SignalBody(Body):
+    """A message to a mission."""
+
+    name = Text(max_length=200, help_text="Not `decision:…` or `effect:…`, which only Standfast sends.")
+    payload = serializers.DictField(required=False, default=dict)
+    key = Text(max_length=200, required=False, allow_null=True, default=None)
+
+
+class SignalReceipt(serializers.Serializer[Any]):
+    """What became of a signal."""
+
+    mission = serializers.UUIDField()
+    name = serializers.CharField()
+    key = serializers.CharField(allow_null=True)
+    delivered = serializers.BooleanField(help_text="false: this key was delivered before, and nothing changed.")
+
+
+class WaitingFor(serializers.Serializer[Any]):
+    """What a parked mission waits for."""
+
+    kind = serializers.ChoiceField(["decision", "signal", "timer", "tool"])
+    what = serializers.CharField(help_text="The decision's id, the signal's or the tool's name.")
+    since = serializers.DateTimeField(allow_null=True)
+    due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")
+
+
+class VerdictShape(serializers.Serializer[Any]):
+    """What a mission returned."""
+
+    verdict = serializers.CharField()
+    summary = serializers.CharField()
+    data = serializers.DictField()  # type: ignore[assignment]  # a field here, whatever the base calls data
+
+
+class MissionSerializer(serializers.Serializer[Any]):
+    """A mission as lists tell it; wants `brief__started_by` and `outcome` loaded."""
+
+    id = serializers.UUIDField(source="uid")
+    type = serializers.CharField()
+    version = serializers.IntegerField()
+    title = serializers.CharField(source="brief.title")
+    state = serializers.ChoiceField(State.choices)
+    reason = serializers.CharField(help_text="Why it is paused.")
+    waiting_for = serializers.SerializerMethodField()
+    step = serializers.CharField(help_text="Where it is: the path of its last entry.")
+    timeline = serializers.IntegerField()
+    attempt = serializers.IntegerField()
+    verdict = serializers.SerializerMethodField()
+    error = serializers.SerializerMethodField()
+    started_by = serializers.SerializerMethodField()
+    started_at = serializers.DateTimeField(source="brief.started_at")
+    ended_at = serializers.SerializerMethodField()
+
+    @extend_schema_field(WaitingFor(allow_null=True))
+    def get_waiting_for(self, mission: Mission) -> dict[str, Any] | None:
+        """Null unless it is parked."""
+        if mission.state not in PARKED or not mission.waits_for:
+            return None
+        kind, _, what = mission.waits_for.partition(":")
+        return WaitingFor({"kind": kind, "what": what, "since": mission.waits_since, "due": mission.wake_at}).data
+
+    @extend_schema_field(VerdictShape(allow_null=True))
+    def get_verdict(self, mission: Mission) -> dict[str, Any] | None:
+        """Null unless it completed."""
+        end = ending(mission)
+        return {"verdict": end.verdict, "summary": end.summary, "data": end.data} if end and end.verdict else None
+
+    def get_error(self, mission: Mission) -> str | None:
+        """Null unless it failed."""
+        end = ending(mission)
+        return end.error or None if end else None
+
+    def get_started_by(self, mission: Mission) -> str | None:
+        """A username; null where a command or another mission started it."""
+        user = mission.brief.started_by
+        return user.get_username() if user else None
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_ended_at(self, mission: Mission) -> dt.datetime | None:
+        """Null unless it ended."""
+        end = ending(mission)
+        return end.ended_at if end else None
+
+
+class MissionDetailSerializer(MissionSerializer):
+    """A mission on its own, with its input."""
+
+    input = serializers.SerializerMethodField()
+
+    def get_input(self, mission: Mission) -> dict[str, Any]:
+        """As it was checked at the start, defaults filled in."""
+        first = history.entries(mission.pk, limit=1)
+        given: Mapping[str, Any] = first[0].payload.get("input", {}) if first else {}
+        return dict(given)
+
+
+class EntrySerializer(serializers.Serializer[Any]):
+    """A journal entry."""
+
+    seq = serializers.IntegerField()
+    timeline = serializers.IntegerField()
+    kind = serializers.CharField()
+    path = serializers.CharField()
+    summary = serializers.SerializerMethodField()
+    payload = serializers.DictField()
+    hash = serializers.CharField(source="chain", help_text="The entry's link in the mission's hash chain, in hex.")
+    digest = serializers.CharField(help_text="sha256 over salt and payload, in hex.")
+    attempt = serializers.IntegerField()
+    recorded_at = serializers.DateTimeField()
+
+    def get_summary(self, entry: history.HistoryEntry) -> str:
+        """One line in plain words."""
+        return summary(entry.kind, entry.payload)
+
+
+class CheckpointSerializer(serializers.Serializer[Any]):
+    """An entry that replay restores from, without its result."""
+
+    seq = serializers.IntegerField()
+    timeline = serializers.IntegerField()
+    kind = serializers.CharField()
+    path = serializers.CharField()
+    summary = serializers.SerializerMethodField()
+    hash = serializers.CharField(source="chain")
+    recorded_at = serializers.DateTimeField()
+
+    def get_summary(self, entry: history.HistoryEntry) -> str:
+        """One line in plain words."""
+        return summary(entry.kind, entry.payload)
+
+
+class TimelineSerializer(serializers.Serializer[Any]):
+    """One branch of a mission's journal."""
+
+    timeline = serializers.IntegerField()
+    from_seq = serializers.IntegerField()
+    to_seq = serializers.IntegerField()
+    entries = serializers.IntegerField()
+    current = serializers.BooleanField()
+
+
+class UndoShape(serializers.Serializer[Any]):
+    """Whether and how an effect can be undone."""
+
+    possible = serializers.BooleanField()
+    tool = serializers.CharField(allow_null=True)
+
+
+class EffectSerializer(serializers.Serializer[Any]):
+    """An effect: its intent, what is known of it, and its outcome."""
+
+    id = serializers.UUIDField()
+    mission = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    path = serializers.CharField()
+    tool = serializers.CharField()
+    args = serializers.DictField()
+    effect_class = serializers.CharField()
+    retry_safety = serializers.CharField()
+    key = serializers.CharField()
+    state = serializers.CharField()
+    deadline_at = serializers.DateTimeField()
+    outcome = serializers.DictField(allow_null=True)
+    undo = UndoShape()
+
+
+class VerificationSerializer(serializers.Serializer[Any]):
+    """What recomputing a mission's chain found."""
+
+    ok = serializers.BooleanField()
+    entries = serializers.IntegerField(help_text="How many links hold.")
+    broken_at = serializers.IntegerField(allow_null=True, help_text="The first seq whose link does not hold.")
+    reason = serializers.CharField()
+
+
+def ending(mission: Mission) -> Outcome | None:
+    """How a mission ended; None while it goes on."""
+    found: Outcome | None = getattr(mission, "outcome", None)
+    return found

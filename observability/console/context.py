@@ -1,0 +1,22 @@
+"""What every page knows: the section it belongs to, and how many decisions wait for its reader."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from observability.console.waiting import open_for
+
+
+def console(request: HttpRequest) -> dict[str, Any]:
+    """The context of all pages; nothing is asked of the database unless a template shows it."""
+    user = request.user
+    return {
+        "DEBUG": settings.DEBUG,
+        "section": request.path_info.strip("/").partition("/")[0],
+        "queue_open": SimpleLazyObject(lambda: open_for(user)),
+        "user_groups": SimpleLazyObject(lambda: ", ".join(user.groups.order_by("name").values_list("name", flat=True))),
+    }

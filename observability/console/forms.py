@@ -1,0 +1,159 @@
+"""The form that starts a mission, made from the type's JSON Schema.
+
+The schema's own check has the last word; the form only collects, keeps what was typed, and shows errors by field.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from missions.engine.starting import TITLE_LENGTH
+from missions.errors import InvalidInput
+
+LONG_TEXTS = ("note", "comment", "description", "text", "body", "instructions", "goal", "message")
+LONG_FROM = 300  # a text that may be this long gets a text area
+DECIMAL = "^(?!^[-+.]*$)"
+TITLE, ONCE = "form-title", "form-once"  # no property of an input can be called so
+Schema = dict[str, Any]
+
+
+class StartForm(forms.Form):
+    """One field a property of the input; `once` makes a double submit start one mission."""
+
+    def __init__(self, schema: Schema, data: QueryDict | None = None) -> None:
+        super().__init__(data, prefix="input", auto_id="id_%s", label_suffix="")
+        required = set(schema.get("required", ()))
+        self.properties = {name: _resolved(part, schema) for name, part in schema.get("properties", {}).items()}
+        for name, part in self.properties.items():
+            self.fields[name] = _field(name, part, required=name in required)
+        title = forms.CharField(label="Title", required=False, max_length=TITLE_LENGTH, help_text="How it is listed.")
+        self.fields[TITLE] = title
+        self.fields[ONCE] = forms.CharField(initial=lambda: uuid.uuid4().hex, max_length=64, widget=forms.HiddenInput)
+        for field in self.fields.values():
+            _dress(field)
+        self.earlier = ""  # the mission that this form had already started with other values
+        if self.is_bound:
+            self._mark_errors()
+
+    def _mark_errors(self) -> None:
+        """Tie errors to their fields for assistive technology; Django does so for help texts only."""
+        for name in self.errors:
+            if name in self.fields:
+                self.fields[name].widget.attrs["aria-invalid"] = "true"
+                self.fields[name].widget.attrs["aria-describedby"] = self._described_by(name)
+
+    def _described_by(self, name: str) -> str:
+        base = self[name].auto_id
+        return f"{base}_helptext {base}_error" if self.fields[name].help_text else f"{base}_error"
+
+    @property
+    def title(self) -> str:
+        """The title that was typed, or nothing."""
+        return str(self.cleaned_data.get(TITLE) or "")
+
+    @property
+    def once(self) -> str:
+        """The token of this form; the same one again means the same mission."""
+        return str(self.cleaned_data[ONCE])
+
+    def mission_input(self) -> dict[str, Any]:
+        """The input object; optional fields that were left empty are left out, so that defaults hold."""
+        cleaned = {name: self.cleaned_data.get(name) for name in self.properties}
+        return {
+            name: str(value) if _is_decimal(self.properties[name]) else value
+            for name, value in cleaned.items()
+            if value not in (None, "")
+        }
+
+    def add_refusals(self, refused: InvalidInput) -> None:
+        """Show the schema's errors beside their fields; those of no field stand above the form."""
+        for error in refused.errors:
+            name = str(error["field"]).partition(".")[0]
+            known = name in self.fields
+            self.add_error(name if known else None, self._in_words(name, str(error["message"])))
+        if not refused.errors:
+            self.add_error(None, str(refused))
+        self._mark_errors()
+
+    def _in_words(self, name: str, message: str) -> str:
+        """A message for people: a pattern says nothing to them, an example does."""
+        if "match pattern" not in message:
+            return message
+        return f"This does not have the expected form. {_example(self.properties.get(name, {}))}".strip()
+
+    def renew(self) -> None:
+        """Take a new once-token: what is sent next starts another mission."""
+        self.data = {**{name: self.data[name] for name in self.data}, self.add_prefix(ONCE): uuid.uuid4().hex}
+
+
+def _resolved(part: Schema, root: Schema) -> Schema:
+    """The schema behind a reference, or the one choice of an optional value; the outer title and default win."""
+    merged = dict(part)
+    if "$ref" in merged:
+        merged = {**root.get("$defs", {}).get(str(merged.pop("$ref")).rpartition("/")[2], {}), **merged}
+    choices = [one for one in merged.get("anyOf", ()) if one.get("type") != "null"]
+    if choices and not _is_decimal(merged):
+        merged = {**_resolved(choices[0], root), **{key: value for key, value in merged.items() if key != "anyOf"}}
+    return merged
+
+
+def _is_decimal(part: Schema) -> bool:
+    """Whether this is a Decimal: a text of this format, or, as schemas have it, with a pattern that begins like this."""
+    kinds = part.get("anyOf", (part,))
+    return any(one.get("format") == "decimal" or str(one.get("pattern", "")).startswith(DECIMAL) for one in kinds)
+
+
+def _field(name: str, part: Schema, *, required: bool) -> forms.Field:
+    label = name.replace("_", " ").capitalize() if part.get("title", "").lower() == name.replace("_", " ") else ""
+    shown = {
+        "label": label or part.get("title") or name.replace("_", " ").capitalize(), "required": required,
+        "help_text": part.get("description", "") or _example(part), "initial": part.get("default"),
+    }  # fmt: skip
+    if "enum" in part or "const" in part:
+        values = part.get("enum", [part.get("const")])
+        blank = [] if required else [("", "—")]
+        return forms.ChoiceField(choices=[*blank, *((value, str(value)) for value in values)], **shown)
+    if _is_decimal(part):
+        return forms.DecimalField(widget=forms.TextInput(attrs={"inputmode": "decimal"}), **shown)
+    match part.get("type"):
+        case "boolean":
+            return forms.BooleanField(**{**shown, "required": False})
+        case "integer":
+            return forms.IntegerField(min_value=part.get("minimum"), max_value=part.get("maximum"), **shown)
+        case "number":
+            return forms.FloatField(min_value=part.get("minimum"), max_value=part.get("maximum"), **shown)
+        case "array" | "object":
+            return forms.JSONField(widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}), **shown)
+    return _text(name, part, shown)
+
+
+def _example(part: Schema) -> str:
+    examples = part.get("examples") or []
+    return f"For example {examples[0]}." if examples else ""
+
+
+def _text(name: str, part: Schema, shown: dict[str, Any]) -> forms.Field:
+    long = part.get("maxLength", 0) >= LONG_FROM or any(word in name.split("_") for word in LONG_TEXTS)
+    widget = forms.Textarea(attrs={"rows": 4}) if long else forms.TextInput()
+    return forms.CharField(
+        max_length=part.get("maxLength"), min_length=part.get("minLength"), strip=True, widget=widget, **shown
+    )
+
+
+def _dress(field: forms.Field) -> None:
+    """The classes of the console's form components."""
+    widget = field.widget
+    if isinstance(widget, forms.CheckboxInput):
+        widget.attrs["class"] = "checkbox"
+    elif isinstance(widget, forms.Select):
+        widget.attrs["class"] = "select"
+    elif isinstance(widget, forms.Textarea):
+        widget.attrs["class"] = "textarea"
+    elif not isinstance(widget, forms.HiddenInput):
+        short = isinstance(field, forms.IntegerField | forms.DecimalField)
+        widget.attrs["class"] = "input input--short" if short else "input"
+        widget.attrs["autocomplete"] = "off"

@@ -1,0 +1,90 @@
+"""One fragment, one DOM id, one renderer: for the page, the htmx reply and the push over a socket.
+
+Owns the HTML of a mission's live parts. Who may see them is checked by the caller, each time. `oob` marks a fragment
+for a swap by its id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.template.loader import render_to_string
+
+from missions.models import Mission
+from observability.console.heads import head_of, ledger_of
+from observability.console.waiting import open_for
+from observability.projections import Observation, narrate, observe
+from observability.rail import RailItem
+from observability.wording import span, visible
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+NARRATIVE, LOG = "narrative", "log"
+PAYLOAD_SHOWN = 20_000  # characters of pretty-printed payload; the API has the rest
+PAUSE_SECONDS = 300  # a pause as long as this is told between two items
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """An observation in the narrative, and what stands above it."""
+
+    observation: Observation
+    new_day: bool
+    pause: str
+
+
+def mission_header(mission: Mission, *, oob: bool = False) -> str:
+    """`#mission-header-UID`."""
+    return render_to_string("missions/header.html", {"head": head_of(mission), "oob": oob})
+
+
+def effects_ledger(mission: Mission, *, oob: bool = False) -> str:
+    """`#effects-UID`."""
+    return render_to_string("missions/effects.html", {"mission": mission, "lines": ledger_of(mission), "oob": oob})
+
+
+def queue_count(user: User | AnonymousUser, *, oob: bool = False) -> str:
+    """`#nav-queue-count`."""
+    return render_to_string("observability/queue_count.html", {"queue_open": open_for(user), "oob": oob})
+
+
+def rail(items: list[RailItem], view: str, last_at: dt.datetime | None = None) -> str:
+    """The `#rail-CURSOR` elements of items: list items of the narrative, or table rows of the log.
+
+    `last_at` is when the item before them happened; days and long pauses are told from it.
+    """
+    if view == LOG:
+        return "".join(render_to_string("missions/log_row.html", {"line": _log_line(item)}) for item in items)
+    return "".join(render_to_string("missions/rail_item.html", {"placed": one}) for one in placed(items, last_at))
+
+
+def rail_addition(items: list[RailItem], view: str, last_at: dt.datetime | None = None) -> str:
+    """What appends items to `#rail`; empty where the view shows none of them."""
+    rows = rail(items, view, last_at)
+    return render_to_string("missions/rail_addition.html", {"rows": rows, "view": view}) if rows else ""
+
+
+def placed(items: list[RailItem], last_at: dt.datetime | None) -> Iterator[Placed]:
+    """The narrative with its days and pauses."""
+    for told in narrate(items):
+        pause = (told.at - last_at).total_seconds() if last_at else 0.0
+        yield Placed(
+            observation=told, new_day=last_at is None or told.at.date() != last_at.date(),
+            pause=f"{span(pause)} later" if pause >= PAUSE_SECONDS else "",
+        )  # fmt: skip
+        last_at = told.at
+
+
+def _log_line(item: RailItem) -> dict[str, Any]:
+    text = visible(json.dumps(item.payload, ensure_ascii=False, indent=2, sort_keys=True))
+    told: Observation = observe(item)
+    return {
+        "item": item, "told": told, "payload": text[:PAYLOAD_SHOWN], "cut": max(0, len(text) - PAYLOAD_SHOWN),
+        "path": visible(item.path),
+    }  # fmt: skip

@@ -1,0 +1,74 @@
+"""What the page of one mission says above and beside its rail. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from missions.engine import history
+from missions.models import Effect, Entry, Mission, Outcome, State, Worker
+from observability import stream
+from observability.console.listing import decisions_of, wait_in_words
+from observability.console.words import EFFECTS, STATES, Badge, Wait
+from observability.projections import narrate
+from observability.told_by_tools import what
+from observability.wording import clean
+
+LOOK_BACK = 10  # how many items are read to find the last one that says where the mission is
+WAITS = {"asked", "sleep", "await"}  # what it waits for is told by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The state of a mission in words."""
+
+    mission: Mission
+    badge: Badge
+    wait: Wait | None
+    where: str  # the last thing that happened before it began to wait
+    worker: Worker | None
+    outcome: Outcome | None
+
+    @property
+    def verdict_tone(self) -> str:
+        """How the end is shown."""
+        return {State.FAILED: "bad", State.CANCELLED: "quiet"}.get(State(self.mission.state), "ok")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectLine:
+    """One effect in the ledger."""
+
+    effect: Effect
+    badge: Badge
+    what: str
+    reference: str
+
+
+def head_of(mission: Mission) -> Head:
+    """A mission's head. `mission` comes with its brief and outcome."""
+    recent = narrate([one for one in stream.earlier(mission.pk, limit=LOOK_BACK)[0] if one.kind not in WAITS])
+    return Head(
+        mission=mission, badge=STATES[mission.state], wait=wait_in_words(mission, decisions_of([mission])),
+        where=recent[-1].sentence if recent else "",
+        worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
+        outcome=getattr(mission, "outcome", None),
+    )  # fmt: skip
+
+
+def ledger_of(mission: Mission) -> list[EffectLine]:
+    """A mission's effects in order of their intents, in the words of the journal."""
+    effects = list(Effect.objects.filter(mission_id=mission.pk).order_by("seq"))
+    wanted = {seq for effect in effects for seq in (effect.seq, effect.outcome_seq) if seq}
+    rows = list(Entry.objects.filter(mission_id=mission.pk, seq__in=wanted)) if wanted else []
+    told = {entry.seq: entry.payload for entry in history.decode(rows)}
+    return [_line(effect, told) for effect in effects]
+
+
+def _line(effect: Effect, told: Mapping[int, dict[str, Any]]) -> EffectLine:
+    outcome = told.get(effect.outcome_seq or 0, {})
+    return EffectLine(
+        effect=effect, badge=EFFECTS[effect.state], what=what(told.get(effect.seq, {"tool": effect.tool})),
+        reference=clean(outcome.get("reference") or "", 200),
+    )  # fmt: skip

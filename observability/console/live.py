@@ -1,0 +1,86 @@
+"""What a live socket reads: whether its person may still look, and what is new. Synchronous; run in a thread.
+
+Nothing is remembered here: each answer is the database's at that moment.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
+
+from missions.models import Mission
+from missions.web.access import visible_missions
+from observability import stream
+from observability.console import fragments
+from observability.projections import is_quiet
+
+BATCH = 100  # rail items in one message
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks: a user, and the session that they signed in with (empty where there is none)."""
+
+    user_id: int
+    session_key: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """What to append to a rail, the cursor after it, and whether there is or will be more at once."""
+
+    html: str
+    cursor: str
+    last_at: dt.datetime | None
+    more: bool  # read on now
+    hidden: bool  # newer items wait for another transaction to end: read again soon
+
+
+def person(viewer: Viewer) -> User | None:
+    """The viewer's user, unless they were deactivated or signed out."""
+    if viewer.session_key and not SessionStore().exists(viewer.session_key):
+        return None
+    return User.objects.filter(pk=viewer.user_id, is_active=True).first()
+
+
+def may_watch(viewer: Viewer, mission_id: int) -> bool:
+    """Whether the viewer may see this mission now."""
+    user = person(viewer)
+    return user is not None and visible_missions(user).filter(pk=mission_id).exists()
+
+
+def addition(mission_id: int, after: str, last_at: dt.datetime | None, view: str) -> Addition:
+    """What follows a cursor in the rail of a mission, rendered."""
+    found = stream.tail(mission_id, after, BATCH)
+    shown = [item.at for item in found.items if not is_quiet(item)]
+    return Addition(
+        html=fragments.rail_addition(found.items, view, last_at), cursor=found.next,
+        last_at=shown[-1] if shown else last_at, more=len(found.items) == BATCH, hidden=found.hidden,
+    )  # fmt: skip
+
+
+def place(mission_id: int, since: str) -> tuple[str, dt.datetime | None]:
+    """The cursor that a client names, and when its item happened. A plain number is a seq. Raises BadCursor."""
+    text = stream.cursor_at(mission_id, int(since)) if since.isdecimal() and len(since) < 10 else since
+    if not text:
+        return "", None
+    cursor = stream.Cursor.parse(text)
+    if cursor.mission_id != mission_id:
+        raise stream.BadCursor(f"{text!r} is a cursor of another mission's rail.")
+    return text, stream.moment_of(cursor)
+
+
+def surroundings(mission_id: int) -> dict[str, str]:
+    """The fragments around the rail, by name."""
+    mission = Mission.objects.select_related("brief__started_by", "outcome").get(pk=mission_id)
+    header, effects = fragments.mission_header(mission, oob=True), fragments.effects_ledger(mission, oob=True)
+    return {"header": header, "effects": effects}
+
+
+def queue_count(viewer: Viewer) -> str:
+    """The count of decisions that wait for the viewer; empty where they may not look any more."""
+    user = person(viewer)
+    return fragments.queue_count(user, oob=True) if user is not None else ""

@@ -1,0 +1,13 @@
+"""Where WebSockets lead."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from observability.console.consumers import MissionConsumer, OverviewConsumer, QueueConsumer
+
+websocket_urlpatterns = [
+    path("ws/missions/<uuid:uid>/", MissionConsumer.as_asgi()),
+    path("ws/queue/", QueueConsumer.as_asgi()),
+    path("ws/overview/", OverviewConsumer.as_asgi()),
+]

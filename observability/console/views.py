@@ -1,0 +1,61 @@
+"""The pages of missions: the list, and one mission. Each view parses, authorises, reads, renders."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+from django_htmx.middleware import HtmxDetails
+
+from missions.engine.registry import all_types
+from missions.errors import UnknownMission
+from missions.models import Mission, State
+from missions.web.access import may_start, visible_mission
+from observability import stream
+from observability.console import fragments, listing
+from observability.console.heads import head_of, ledger_of
+from observability.console.requests import SignedInRequest
+
+VIEWS = (fragments.NARRATIVE, fragments.LOG)
+ITEMS = 300
+
+
+@require_safe
+@login_required
+def missions(request: SignedInRequest) -> HttpResponse:
+    """The list. An htmx request gets the results alone."""
+    filters = listing.Filters.of(request.GET)
+    context = {
+        "filters": filters, "page": listing.page(request.user, filters), "types": all_types(), "states": State.choices,
+        "may_start": may_start(request.user),
+    }  # fmt: skip
+    htmx: HtmxDetails = request.htmx
+    return render(request, "missions/list.html#results" if htmx else "missions/list.html", context)
+
+
+@require_safe
+@login_required
+def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
+    """One mission: `view` narrative or log, `before` a cursor for earlier items."""
+    try:
+        found = visible_mission(request.user, uid)
+        context = _rail_context(found, request.GET.get("view", ""), request.GET.get("before", ""))
+    except UnknownMission:
+        return render(request, "missions/missing.html", status=404)
+    except stream.BadCursor as error:
+        return render(request, "missions/missing.html", {"why": str(error)}, status=400)
+    return render(request, "missions/mission.html", {**context, "head": head_of(found), "lines": ledger_of(found)})
+
+
+def _rail_context(found: Mission, view: str, before: str) -> dict[str, Any]:
+    view = view if view in VIEWS else fragments.NARRATIVE
+    items, more = stream.earlier(found.pk, before, ITEMS)
+    return {
+        "mission": found, "view": view, "before": before, "rows": fragments.rail(items, view), "more": more,
+        "first": str(items[0].cursor) if items else "", "cursor": str(items[-1].cursor) if items else "",
+        "live": not before and not found.ended,
+    }  # fmt: skip

@@ -1,0 +1,72 @@
+"""The console's words and signs for missions and effects. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from missions.models import EffectState, State
+from observability.wording import clean, phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state as word, icon and tone; the tone alone never carries the meaning."""
+
+    word: str
+    icon: str
+    tone: str = ""
+
+
+STATES: dict[str, Badge] = {
+    State.READY: Badge("Ready", "clock", "info"),
+    State.RUNNING: Badge("Running", "play", "info"),
+    State.SLEEPING: Badge("Sleeping", "moon", ""),
+    State.WAITING: Badge("Waiting", "clock", "human"),
+    State.PAUSED: Badge("Paused", "pause", "warn"),
+    State.COMPLETED: Badge("Completed", "check", "ok"),
+    State.FAILED: Badge("Failed", "alert", "bad"),
+    State.CANCELLED: Badge("Cancelled", "ban", ""),
+    State.EXPORTED: Badge("Exported", "export", ""),
+}
+EFFECTS: dict[str, Badge] = {
+    EffectState.INTENDED: Badge("Under way", "clock", "info"),
+    EffectState.DONE: Badge("Done", "check", "ok"),
+    EffectState.NOT_DONE: Badge("Not done", "ban", ""),
+    EffectState.IN_DOUBT: Badge("In doubt", "question", "warn"),
+    EffectState.UNDONE: Badge("Undone", "undo", ""),
+}
+REASONS = {
+    "": "by a person", "needs_attention": "it needs attention", "frozen": "frozen", "quarantined": "quarantined",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """What a mission waits for; `before` and `after` stand around `name`, which leads to the decision if it is one."""
+
+    kind: str  # decision, signal, timer, tool, attention
+    icon: str
+    name: str
+    before: str = ""
+    after: str = ""
+    decision: str = ""
+
+
+def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list[str]) -> Wait | None:
+    """A mission's wait in words; None where it waits for nothing.
+
+    `sentence` and `groups` are those of the decision that it waits for, empty where it is another kind of wait.
+    """
+    kind, _, name = waits_for.partition(":")
+    if state == State.PAUSED:
+        return Wait(kind="attention", icon="pause", before="Paused: ", name=REASONS.get(reason, phrase(reason)))
+    if kind == "decision":
+        who = ", ".join(groups) or "a decision"
+        return Wait(kind=kind, icon="people", before=f"{who}: ", name=clean(sentence) or "a decision", decision=name)
+    if kind == "signal":
+        return Wait(kind=kind, icon="mail", before="the message ", name=f"“{phrase(name.replace('_', ' '))}”")
+    if kind == "timer":
+        return Wait(kind=kind, icon="timer", name="a set time")
+    if kind == "tool":
+        return Wait(kind=kind, icon="retry", name=phrase(name), after=" to answer again")
+    return None

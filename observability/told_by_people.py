@@ -1,0 +1,96 @@
+"""The words for policy and people: rulings, questions, votes, answers. Pure; see `projections`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from observability.telling import Telling
+from observability.wording import clean, listed, phrase, sentence
+
+Json = dict[str, Any]
+
+
+def ruling(payload: Json) -> Telling:
+    """Policy asks people, denies, or allows."""
+    reason = sentence(payload.get("reason") or "")
+    again = payload.get("phase") == "dispatch"
+    match payload.get("outcome"):
+        case "escalate":
+            who = ", then ".join(groups(payload)) or "people"
+            text = f"Policy asks {who}{' again' if again else ''}: {reason}" if reason else f"Policy asks {who}."
+            return Telling(text, tone="human", icon="shield")
+        case "deny":
+            text = f"Policy denies this{' now' if again else ''}: {phrase(payload.get('title') or 'the action')}."
+            return Telling(text, detail=reason, tone="bad", icon="ban")
+    return Telling(f"Policy allows this: {phrase(payload.get('title') or 'the action')}.", follows=True)
+
+
+def groups(payload: Json) -> list[str]:
+    """The groups of a payload's tiers, in their order."""
+    tiers = payload.get("tiers")
+    if not isinstance(tiers, list):
+        return []
+    return [clean(tier["group"], 150) for tier in tiers if isinstance(tier, dict) and tier.get("group")]
+
+
+def asked(payload: Json) -> Telling:
+    """A decision was opened; the mission waits."""
+    who = ", then ".join(groups(payload)) or "a decision"
+    text = f"Waiting for {who}: {sentence(payload.get('sentence') or 'a question')}"
+    again = _number(payload.get("round")) > 1
+    return Telling(text, detail="Asked again after changes." if again else "", tone="human", icon="clock", strong=True)
+
+
+VERBS = {"approve": "approved", "reject": "rejected", "request_changes": "asked for changes"}
+
+
+def vote(payload: Json) -> Telling:
+    """One person's vote, with its place in the quorum."""
+    who, verdict = clean(payload.get("voter") or "Somebody", 150), str(payload.get("verdict", ""))
+    verb = VERBS.get(verdict, "voted")
+    if verdict == "approve" and payload.get("choice"):
+        verb = f"answered “{phrase(str(payload['choice']).replace('_', ' '))}”"
+    nth, quorum = _number(payload.get("nth")), max(_number(payload.get("quorum")), 1)
+    place = f" ({nth} of {quorum})" if verdict == "approve" else ""
+    text = f"{who} {verb}{place}."
+    if verdict == "approve" and nth >= quorum and payload.get("next_group"):
+        text += f" Now waiting for {clean(payload['next_group'], 150)}."
+    tone, icon = {"approve": ("ok", "check"), "reject": ("bad", "cross")}.get(verdict, ("warn", "undo"))
+    return Telling(text, detail=_reasons(payload), tone=tone, icon=icon, actor=who)
+
+
+def _reasons(payload: Json) -> str:
+    code = phrase(str(payload.get("reason_code") or "").replace("_", " "))
+    comment = clean(payload.get("comment") or "")
+    reference = clean(payload.get("reference") or "", 200)
+    parts = [code, f"“{comment}”" if comment else "", f"reference {reference}" if reference else ""]
+    return " · ".join(part for part in parts if part)
+
+
+def answered(payload: Json) -> Telling:
+    """The mission took the answer and goes on, or gives up."""
+    answer = payload.get("answer")
+    answer = answer if isinstance(answer, dict) else {}
+    by = answer.get("by")
+    people = listed([clean(one, 150) for one in by]) if isinstance(by, list | tuple) and by else ""
+    build = ANSWERS.get(str(answer.get("verdict", "")))
+    if build is None:
+        return Telling("The decision was answered; the mission goes on.", follows=True)
+    text, tone = build
+    named = text.format(by=f" by {people}" if people else "")
+    edited = "With edited values." if answer.get("edited_args") else ""
+    return Telling(named, detail=edited, tone=tone, follows=True)
+
+
+ANSWERS = {
+    "approved": ("Approved{by}; the mission goes on.", "ok"),
+    "rejected": ("Rejected{by}; the action will not happen.", "bad"),
+    "changes_requested": ("Changes were asked for{by}; the mission thinks again.", "warn"),
+    "expired": ("Nobody decided in time; the action will not happen.", "warn"),
+    "withdrawn": ("The question was withdrawn.", "warn"),
+    "superseded": ("The question was replaced by a newer one.", "warn"),
+}
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

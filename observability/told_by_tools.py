@@ -1,0 +1,123 @@
+"""The words for effects, retries and waits. Pure; see `projections`."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from observability.telling import Telling
+from observability.wording import clean, past, phrase, sentence
+
+Json = dict[str, Any]
+
+
+def error_text(payload: Json) -> str:
+    """The message of a payload's error, as a sentence; never its traceback."""
+    error = payload.get("error")
+    return sentence(error.get("message") or error.get("type") or "") if isinstance(error, dict) else ""
+
+
+def what(payload: Json) -> str:
+    """What the tool does here, in business words."""
+    return phrase(payload.get("sentence") or payload.get("title") or payload.get("tool") or "the action")
+
+
+def service(payload: Json) -> str:
+    """What the tool is called, where only its name and title are known."""
+    return phrase(payload.get("title") or payload.get("tool") or payload.get("name") or "the other side")
+
+
+def intent(payload: Json) -> Telling:
+    """An effect is about to happen."""
+    return Telling(f"Carrying out: {what(payload)}.", tone="info", follows=True)
+
+
+def outcome(payload: Json) -> Telling:
+    """How an effect or a read ended."""
+    read = payload.get("effect_class") == "read"
+    match payload.get("state"):
+        case "done" if read:
+            return Telling(sentence(past(service(payload))))
+        case "done":
+            return _done(payload)
+        case "not_done" if not read:
+            text = f"Not done: {what(payload)}."
+            return Telling(text, detail=error_text(payload), tone="warn", icon="ban", strong=True)
+    return Telling(f"Did not succeed: {service(payload) if read else what(payload)}.", detail=error_text(payload),
+                   tone="bad", icon="alert")  # fmt: skip
+
+
+def _done(payload: Json) -> Telling:
+    reference = clean(payload.get("reference") or "", 200)
+    tail = f" (reference {reference})" if reference else ""
+    detail = "It had already happened; its outcome was adopted, nothing was repeated." if payload.get("adopted") else ""
+    return Telling(f"Done: {what(payload)}{tail}.", detail=detail, tone="ok", icon="check", strong=True)
+
+
+def doubt(payload: Json) -> Telling:
+    """No definite outcome is known."""
+    return Telling(f"No answer is known for “{service(payload)}”; checking whether it happened.",
+                   detail=sentence(payload.get("why") or ""), tone="warn", icon="question")  # fmt: skip
+
+
+def probed(payload: Json) -> Telling:
+    """What a probe found."""
+    detail, name = sentence(payload.get("detail") or ""), service(payload)
+    match payload.get("found"):
+        case True:
+            return Telling(f"Checked “{name}”: it did happen.", detail=detail, tone="ok", follows=True)
+        case False:
+            return Telling(f"Checked “{name}”: it did not happen.", detail=detail, tone="warn", follows=True)
+    return Telling(f"Checked “{name}”: the other side can not tell.", detail=detail, tone="warn", follows=True)
+
+
+def backoff(payload: Json) -> Telling:
+    """A call or a step is put off: it certainly did nothing, and is tried again at a time."""
+    count, resume = payload.get("count"), moment(payload.get("resume_at"), seconds=True)
+    tries = f" (try {count})" if isinstance(count, int) and count > 0 else ""
+    return Telling(f"“{service(payload)}” did not work{tries}; trying again {f'at {resume}' if resume else 'later'}.",
+                   detail=sentence(payload.get("why") or ""), tone="warn", icon="timer")  # fmt: skip
+
+
+def retry(payload: Json) -> Telling:
+    """A call is about to be made again."""
+    return Telling(f"Trying “{service(payload)}” again.", detail=sentence(payload.get("why") or ""), tone="warn")
+
+
+def sleep(payload: Json) -> Telling:
+    """The mission waits for a time."""
+    until = moment(payload.get("until"))
+    return Telling(f"Waiting until {until}." if until else "Waiting for a time.", tone="info", icon="moon")
+
+
+def slept(payload: Json) -> Telling:
+    """The time has come."""
+    return Telling("The wait is over; the mission goes on.", follows=True)
+
+
+def awaiting(payload: Json) -> Telling:
+    """The mission waits for a message."""
+    until = moment(payload.get("timeout_at"))
+    name = phrase(str(payload.get("name") or "any").replace("_", " "))
+    return Telling(f"Waiting for the message “{name}”{f', at most until {until}' if until else ''}.", tone="info")
+
+
+def signal(payload: Json) -> Telling:
+    """A message was taken, or the wait timed out."""
+    name = phrase(str(payload.get("name") or "any").replace("_", " "))
+    if payload.get("timed_out"):
+        return Telling(f"No message “{name}” came in time; the mission goes on without it.", tone="warn", follows=True)
+    sender = clean(payload.get("sender") or "", 200)
+    return Telling(f"Received the message “{name}”{f' from {sender}' if sender else ''}.", actor=sender, follows=True)
+
+
+def moment(value: object, *, seconds: bool = False) -> str:
+    """An RFC 3339 text as "22 Nov 2026, 17:40 UTC", with seconds where they matter; empty where it is none."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        at = dt.datetime.fromisoformat(value)
+    except ValueError:
+        return ""
+    at = at.astimezone(dt.UTC) if at.tzinfo else at
+    return f"{at.day} {at:%b %Y, %H:%M}{f':{at:%S}' if seconds else ''} UTC"

@@ -1,0 +1,138 @@
+// Single keys for the queue and for a decision, and the state of a decision's buttons.
+// Decides nothing: every answer is the page's own form. Keys are off inside fields and menus, while a modifier is held,
+// when they repeat, and when they are switched off; Approve is armed first and never for what can not be taken back.
+import { announce } from "./console.js";
+
+const SWITCH = "standfast.keys";
+const ARM = { "#approve": "a", "#reject": "r", "#changes": "c" };
+const form = document.querySelector("[data-vote]");
+const buttons = {
+  approve: document.querySelector("[data-approve]"),
+  reject: document.querySelector("[data-reject]"),
+  changes: document.querySelector("[data-changes]"),
+};
+
+/** Whether single keys are meant as keys here. */
+function listens(event) {
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
+  if (localStorage.getItem(SWITCH) === "off") return false;
+  return !event.target.closest("input, textarea, select, [contenteditable], summary, details.menu[open]");
+}
+
+function say(text) {
+  const hint = document.querySelector("[data-hint]");
+  if (hint) hint.textContent = text;
+  announce(text);
+}
+
+// -- The queue ---------------------------------------------------------------------------------------------------------
+
+const links = () => [...document.querySelectorAll("#queue-rows [data-open]")];
+const current = () => document.activeElement?.closest?.("[data-row]")?.querySelector("[data-open]");
+
+function move(step) {
+  const all = links();
+  if (!all.length) return;
+  const at = all.indexOf(current());
+  const next = all[at < 0 ? (step > 0 ? 0 : all.length - 1) : Math.min(Math.max(at + step, 0), all.length - 1)];
+  next.focus();
+  next.scrollIntoView({ block: "nearest" });
+}
+
+/** Open the row at hand, with an answer armed on its page; Approve is not armed for what is irreversible. */
+function open(hash = "") {
+  const link = current();
+  if (!link) return false;
+  const irreversible = "irreversible" in link.closest("[data-row]").dataset;
+  window.location.assign(link.href + (hash === "#approve" && irreversible ? "" : hash));
+  return true;
+}
+
+const onQueue = {
+  j: () => move(1),
+  k: () => move(-1),
+  o: () => open(),
+  a: () => open("#approve"),
+  r: () => open("#reject"),
+  c: () => open("#changes"),
+};
+
+// -- A decision --------------------------------------------------------------------------------------------------------
+
+function disarm() {
+  for (const button of Object.values(buttons)) delete button?.dataset.armed;
+  if (form) delete form.dataset.armed;
+}
+
+function armApproval() {
+  const button = buttons.approve;
+  if (!form || !button || button.disabled) return;
+  if ("irreversible" in form.dataset) {
+    say("This can not be taken back: use the button.");
+    return;
+  }
+  disarm();
+  button.dataset.armed = "";
+  button.focus();
+  say(`Press Enter: ${button.textContent.trim()}`);
+}
+
+function armRefusal(name) {
+  const button = buttons[name];
+  if (!form || !button || button.disabled) return;
+  disarm();
+  button.dataset.armed = "";
+  form.dataset.armed = name;
+  document.getElementById("vote-comment").focus();
+  say(`Write why, then press Ctrl and Enter: ${button.textContent.trim()}`);
+}
+
+const onDecision = { a: armApproval, r: () => armRefusal("reject"), c: () => armRefusal("changes") };
+
+/** Someone else was faster, or what is asked has changed: what the page still offers would be refused. */
+function keepUp() {
+  const now = document.querySelector("[data-decision]");
+  if (!now || !form) return;
+  const settled = now.dataset.state !== "open";
+  const stale = now.dataset.digest !== form.elements.digest.value;
+  if (!settled && !stale) return;
+  for (const button of Object.values(buttons)) if (button) button.disabled = true;
+  disarm();
+  say(settled ? "It was settled meanwhile; see the top of the page." : "What is asked has changed; load the page again.");
+}
+
+// -- Wiring ------------------------------------------------------------------------------------------------------------
+
+function toggleHelp() {
+  const help = document.getElementById("keys");
+  if (!help) return;
+  help.open = !help.open;
+  if (help.open) help.querySelector("summary").focus();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (form?.dataset.armed && event.key === "Enter" && event.ctrlKey && !event.repeat) {
+    event.preventDefault();
+    form.requestSubmit(buttons[form.dataset.armed]);
+    return;
+  }
+  if (event.key === "Escape") disarm();
+  if (!listens(event)) return;
+  const act = event.key === "?" ? toggleHelp : (form ? onDecision : onQueue)[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+for (const box of document.querySelectorAll("[data-keys-switch]")) {
+  box.checked = localStorage.getItem(SWITCH) !== "off";
+  box.addEventListener("change", () => localStorage.setItem(SWITCH, box.checked ? "on" : "off"));
+}
+for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.body.addEventListener(event, keepUp);
+
+document.querySelector("[data-focus]")?.focus();
+if (form && window.location.hash in ARM) {
+  const act = onDecision[ARM[window.location.hash]];
+  window.history.replaceState(null, "", window.location.pathname);
+  act();
+}

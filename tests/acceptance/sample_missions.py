@@ -1,0 +1,1 @@
+"""Missions that only tests run; workers get them through MISSIONS_MODULES."""

@@ -1,0 +1,170 @@
+"""A whole system of real processes: workers, web, payment server, each test with a database of its own.
+
+Owns their environment and their end. The cluster is shared by the session, and its template holds people, policy and
+tokens. Short times: a heartbeat every half second, and a worker counts as hung after two.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from tests.acceptance.cluster import Cluster, Database
+from tests.acceptance.people import Person
+from tests.acceptance.processes import ROOT, Process, free_port, until
+from tests.payment_server import PaymentServer
+
+HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 2.0, 10.0, 30.0
+LOG_TAIL = 8_000  # characters of each log that a failure shows
+MODULE = "tests.acceptance.sample_missions"
+
+
+def inside(module: str, environment: dict[str, str]) -> Any:
+    """What `main` of a module of this package prints as JSON, run by `manage.py` in a process of its own."""
+    code = f"from tests.acceptance.{module} import main; main()"
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-v", "0", "-c", code], cwd=ROOT, env=environment, text=True,
+        capture_output=True, timeout=120, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def environment(folder: Path, database: Database, **more: str) -> dict[str, str]:
+    """What every process of the system gets."""
+    return {
+        **os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(folder), "DATABASE_URL": database.url,
+        "STANDFAST_DEBUG": "1", "PYTHONUNBUFFERED": "1", "MISSIONS_MODULES": MODULE,
+        "MISSIONS_HEARTBEAT_SECONDS": "0.5", "MISSIONS_HUNG_SECONDS": str(HUNG_SECONDS),
+        "MISSIONS_DRAIN_SECONDS": str(DRAIN_SECONDS), **more,
+    }
+
+
+def catalogue(folder: Path, safety: str, timeout: float) -> Path:
+    """The payment server's entry with this retry safety for refunds and a short time-out for them, as a file."""
+    kind = "" if safety == "keyed" else f"-{safety}"
+    servers = yaml.safe_load((ROOT / "deploy" / f"mcp-servers{kind}.yaml").read_text())
+    servers[0]["tools"]["payments.refund"]["timeout"] = timeout
+    assert servers[0]["tools"]["payments.refund"]["retry_safety"] == safety
+    path = folder / f"mcp-servers{kind}.yaml"
+    path.write_text(yaml.safe_dump(servers))
+    return path
+
+
+@dataclass
+class Ground:
+    """What all tests of a session share: a running cluster with a prepared template, and the people's tokens."""
+
+    folder: Path
+    cluster: Cluster
+    tokens: dict[str, str]
+
+    @classmethod
+    def make(cls) -> Ground:
+        """Start the cluster and prepare it."""
+        # Directly below /tmp and open to be entered: sockets want short paths, and root's server another account.
+        folder = Path(tempfile.mkdtemp(prefix="sf-", dir="/tmp"))
+        folder.chmod(0o755)
+        cluster = Cluster(folder / "postgres")
+        cluster.start()
+        # The settings under test hash passwords fast.
+        given = environment(folder, cluster.template, DJANGO_SETTINGS_MODULE="tests.settings")
+        return cls(folder, cluster, inside("prepare", given))
+
+    def clear(self) -> None:
+        """Stop the cluster and remove all that it wrote."""
+        self.cluster.stop()
+        shutil.rmtree(self.folder)
+
+
+class System:
+    """The system of one test. What it starts, `end` ends."""
+
+    def __init__(self, ground: Ground, folder: Path) -> None:
+        self.ground, self.folder = ground, folder
+        self.cluster, self.database = ground.cluster, ground.cluster.fresh()
+        self.environment = environment(folder, self.database)
+        self.processes: list[Process] = []
+        self.payments: PaymentServer
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    # -- Processes -----------------------------------------------------------------------------------------------------
+
+    def _process(self, name: str, *command: str, **more: str) -> Process:
+        known = sum(process.name.startswith(name) for process in self.processes)
+        name = f"{name}-{known + 1}"
+        process = Process(name, [sys.executable, *command], {**self.environment, **more}, self.folder / f"{name}.log")
+        self.processes.append(process)
+        return process
+
+    def start_payments(self, safety: str, *options: str, timeout: float = 3.0) -> PaymentServer:
+        """Start the payment server, and describe it to the workers that start after it."""
+        self.payments = PaymentServer(self.folder / "payments", *options)
+        self.environment["PAYMENTS_URL"] = self.payments.url
+        self.environment["MISSIONS_MCP_SERVERS"] = str(catalogue(self.folder, safety, timeout))
+        return self.payments
+
+    def start_web(self, **more: str) -> Process:
+        """Start the web server; returns when it answers."""
+        place = ("-b", "127.0.0.1", "-p", str(self.port), "-v", "0")
+        web = self._process("web", "-m", "daphne", *place, "config.asgi:application", **more)
+        until("the web server answers", READY_SECONDS, lambda: self._answers(web))
+        return web
+
+    def _answers(self, web: Process) -> bool:
+        assert web.running, web.output
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def start_worker(self, *, ready: bool = True, crash_at: str = "", **more: str) -> Process:
+        """Start a worker; returns when it looks for work, or at once."""
+        worker = self._process("worker", "manage.py", "runmissions", STANDFAST_CRASH_AT=crash_at, **more)
+        if ready:
+            until("the worker is ready", READY_SECONDS, lambda: worker.said("A worker is ready") or not worker.running)
+            assert worker.running or crash_at, worker.output
+        return worker
+
+    def end(self) -> None:
+        """Leave no process and no database behind."""
+        for process in self.processes:
+            process.end()
+        if hasattr(self, "payments"):
+            self.payments.stop()
+        self.database.drop()
+
+    @property
+    def logs(self) -> dict[str, str]:
+        """The end of each log that says anything."""
+        return {process.name: process.output[-LOG_TAIL:] for process in self.processes if process.output}
+
+    # -- What tests ask ------------------------------------------------------------------------------------------------
+
+    def person(self, name: str) -> Person:
+        """Somebody who uses the API."""
+        return Person(name, self.ground.tokens[name], f"{self.url}/api/v1/")
+
+    def mission_id(self, uid: str) -> int:
+        """The engine's id of a mission."""
+        return int(self.database.value("select id from missions_mission where uid = %s", uid))
+
+    def kinds(self, uid: str) -> list[str]:
+        """The kinds of a mission's entries, in order."""
+        query = "select kind from missions_journal where mission_id = %s order by seq"
+        return [row[0] for row in self.database.rows(query, self.mission_id(uid))]
+
+    def facts(self) -> Any:
+        """All that the system has recorded: see `tests.acceptance.facts`."""
+        return inside("facts", self.environment)

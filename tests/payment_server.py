@@ -1,0 +1,90 @@
+"""The demo payment server as a process of its own, for tests that need the real thing."""
+
+from __future__ import annotations
+
+import functools
+import json
+import signal
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from missions.tools.servers import Server, read
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@functools.cache
+def _deployed() -> Server:
+    (described,) = read(ROOT / "deploy" / "mcp-servers.yaml")
+    return described
+
+
+class PaymentServer:
+    """One payment server over a directory; it keeps its port and its ledger over restarts."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        self.port = 0
+        self.process: subprocess.Popen[str]
+        self.start(*options)
+
+    def start(self, *options: str) -> None:
+        """Returns when it listens; the first line that it prints says where."""
+        command = [sys.executable, "-m", "missions.library.payments", "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [*command, "--data", str(self.directory), *options],
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line.startswith("payments: MCP at"), line + self.process.stdout.read()
+        self.port = int(line.split(":")[3].split("/")[0])
+
+    @property
+    def url(self) -> str:
+        """Its MCP endpoint."""
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it and wait; returns its exit status."""
+        self.process.send_signal(number)
+        try:
+            status = self.process.wait(10)
+        finally:
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+        return status
+
+    def set(self, **faults: Any) -> dict[str, Any]:
+        """Set faults; those not named stay as they are."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/faults", json.dumps(faults).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """What its ledger holds."""
+        ledger = sqlite3.connect(self.directory / "ledger.sqlite3")
+        try:
+            return ledger.execute(query, values).fetchall()
+        finally:
+            ledger.close()
+
+    def refunds(self, order_id: str) -> list[str]:
+        """The amounts refunded for an order, in order of posting."""
+        found = self.rows("SELECT amount FROM payments WHERE kind = 'refund' AND order_id = ? ORDER BY id", order_id)
+        return [row[0] for row in found]
+
+    def requests(self, key: str) -> int:
+        """How often this key was asked for."""
+        return int(self.rows("SELECT count(*) FROM requests WHERE key = ?", key)[0][0])
+
+    def server(self) -> Server:
+        """It, as deploy/mcp-servers.yaml describes it."""
+        return _deployed().model_copy(update={"url": self.url})

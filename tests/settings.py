@@ -1,0 +1,11 @@
+"""The settings under test: the real ones, with data of their own and cheap passwords."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("DATA_DIR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
+os.environ.setdefault("STANDFAST_DEBUG", "1")
+
+from config.settings import *  # noqa: F403  (DATA_DIR must be known first)
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,153 @@
+"""A GET changes nothing: every address that is served, for every kind of person, against a digest of every table.
+
+The addresses come from the URL map itself, so a new one is covered as soon as it is served. One with a parameter of a
+name that is not known here fails until it is taught a real value in `World`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.regex_helper import normalize
+
+from approvals import votes
+from missions.models import EffectState, Mission
+from missions.web import tokens
+from tests import decisions, parcels
+
+GROUPS = {
+    "sam": ["supervisors"], "fiona": ["finance"], "lee": ["legal"], "olivia": ["operators"], "paula": ["policy-admins"],
+    "audrey": ["auditors"], "outsider": [],
+}  # fmt: skip
+NOT_ROWS_OF_OURS = {"django_session"}
+# The addresses that answer 404 by design: the API's catch-all, the admin's, and its link to an object's own page.
+LEADS_NOWHERE = {"api/v1/", "admin/%(url)s", "admin/r/%(content_type_id)s/%(object_id)s/"}
+
+
+def served(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every address of the URL map as a template, and the names of its parameters."""
+    for pattern in patterns:
+        for part, names in normalize(pattern.pattern.regex.pattern):
+            if isinstance(pattern, URLResolver):
+                for template, inner in served(pattern.url_patterns, prefix + part):
+                    yield template, (*names, *inner)
+            elif isinstance(pattern, URLPattern):
+                yield prefix + part, tuple(names)
+
+
+ADDRESSES = dict(served(get_resolver().url_patterns))
+
+
+def digests() -> dict[str, str]:
+    """One digest a table, over all of its rows."""
+    tables = sorted(set(connection.introspection.table_names()) - NOT_ROWS_OF_OURS)
+    one = "select '{0}', md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from \"{0}\" t"
+    with connection.cursor() as cursor:
+        cursor.execute(" union all ".join(one.format(table) for table in tables))
+        return dict(cursor.fetchall())
+
+
+class World:
+    """People of every persona, and real values for each parameter of an address."""
+
+    def __init__(self) -> None:
+        self.people = {name: User.objects.create_user(name) for name in GROUPS}
+        self.people["admin"] = User.objects.create_superuser("admin")
+        for name, groups in GROUPS.items():
+            self.people[name].groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
+        self.clients = {"stranger": Client()}
+        self.clients["robot"] = Client(HTTP_AUTHORIZATION=f"Token {tokens.issue(self.people['olivia'])[1]}")
+        for name, user in self.people.items():
+            self.clients[name] = Client()
+            self.clients[name].force_login(user)  # signing in writes; reading may not
+        self.taught = self.missions_and_decisions() | {
+            "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
+            "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
+        }  # fmt: skip
+
+    def missions_and_decisions(self) -> dict[str, list[Any]]:
+        """Missions and decisions in every state, some of them past their time: a page must not settle them."""
+        own, ended = parcels.mission(self.people["outsider"]), parcels.complete(parcels.mission(title="Ended"))
+        for state in EffectState:
+            parcels.effect(own, state)
+        waiting = decisions.waiting_mission(self.people["olivia"])
+        lapsing = {**decisions.SUPERVISORS, "expires_seconds": 60, "on_expiry": "reject"}
+        found = [
+            decisions.opened(waiting, decisions.SUPERVISORS, decisions.FINANCE),
+            decisions.opened(waiting, lapsing, path="b#1"), decisions.in_doubt(waiting, path="c#1"),
+            decisions.opened(ended), decisions.opened(waiting, path="d#1"),
+        ]  # fmt: skip
+        votes.cast(found[-1].pk, self.people["sam"], "approve", found[-1].digest, channel="api")
+        with connection.cursor() as cursor:
+            cursor.execute("update missions_clock set shift = '1 day'")
+        parcels.park(own, f"decision:{found[0].pk}")
+        return {"uid": [own.uid, ended.uid, waiting.uid], "decision_id": [decision.pk for decision in found]}
+
+
+@pytest.fixture(scope="module")
+def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
+    """Made once, inside a transaction that is never committed."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield World()
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def aside(world: World) -> Iterator[None]:
+    """What a test writes after all is undone, so that only this test fails."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+def paths(template: str, taught: dict[str, list[Any]]) -> list[str]:
+    """The template with each combination of its parameters' values."""
+    names = ADDRESSES[template]
+    combinations = product(*(taught[name] for name in names))
+    return ["/" + template % {name: quote(str(value)) for name, value in zip(names, values, strict=True)}
+            for values in combinations]  # fmt: skip
+
+
+def statuses(world: World, template: str, name: str) -> set[int]:
+    """What a persona is answered at all values of an address; one of them asks as htmx does and by HEAD too."""
+    client, found = world.clients[name], set()
+    for path in paths(template, world.taught):
+        found.add(client.get(path).status_code)
+        if name == "sam":
+            found |= {client.get(path, HTTP_HX_REQUEST="true").status_code, client.head(path).status_code}
+    return found
+
+
+@pytest.mark.parametrize("template", sorted(ADDRESSES))
+@pytest.mark.usefixtures("aside")
+def test_reading_changes_no_row(template: str, world: World) -> None:
+    unknown = set(ADDRESSES[template]) - set(world.taught)
+    if unknown:
+        pytest.fail(f"/{template} has parameters that {__name__} does not know: teach `World` a real value for {unknown}")
+    before = digests()
+    for name in world.clients:
+        found = statuses(world, template, name)
+        assert 500 not in found, f"GET /{template} as {name} failed"
+        if name == "admin" and template not in LEADS_NOWHERE:
+            assert 404 not in found, f"GET /{template} found nothing: the values that it was taught are not real"
+    after = digests()
+    assert not {table for table in before if before[table] != after.get(table)}, f"GET /{template} wrote to these tables"
+
+
+@pytest.mark.usefixtures("aside")
+def test_the_digests_see_a_write(world: World) -> None:
+    before = digests()
+    Mission.objects.filter(uid=world.taught["uid"][0]).update(priority=9)
+    assert {table for table, digest in digests().items() if digest != before[table]} == {"missions_mission"}
+
+
+def test_the_walk_sees_pages_api_and_admin() -> None:
+    assert {"queue/", "missions/%(uid)s/", "api/v1/missions/%(uid)s/journal", "admin/auth/user/"} <= set(ADDRESSES)
