@@ -165,12 +165,13 @@ def release(decision_id: uuid.UUID, user: User) -> bool:
 
 
 def withdraw(decision_id: uuid.UUID, why: str = "The mission has ended.") -> bool:
-    """Close a decision whose answer nobody needs any more; False where it was settled before. Own transaction."""
+    """Close a decision whose answer nobody needs any more; False where it was settled or never opened.
+
+    Own transaction.
+    """
     with transaction.atomic():
         decision = resolution.locked(decision_id)
-        if decision is None:
-            raise UnknownDecision
-        if not decision.is_open:
+        if decision is None or not decision.is_open:
             return False
         resolution.withdraw(decision, why)
     return True

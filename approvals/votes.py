@@ -17,6 +17,7 @@ from django.db import transaction
 from approvals import currency, quorum, resolution, tiers
 from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierState, Vote, VoteVerdict
 from approvals.refusals import AlreadyVoted, BadVote, NotEligible, NotOpen, StaleDigest, UnknownDecision, VoteRefused
+from missions.engine import crashpoints
 from missions.errors import MissionEnded
 
 COMMENT_LENGTH, REFERENCE_LENGTH, REASON_LENGTH = 4000, 200, 50
@@ -181,6 +182,7 @@ def _settle(decision: Decision, tier: Tier, vote: Vote, state: DecisionState) ->
     resolution.settle(decision, state, resolution.answer_of(vote, state))
     tier.refresh_from_db(fields=["state"])
     result = _result(decision, tier)
+    crashpoints.reach("vote_and_wake")
     resolution.tell_mission(decision, sender=vote.voter.get_username())
     return result
 

@@ -25,9 +25,9 @@ from config import embedded
 from config.supervisor import Program
 from missions.models.fields import DatabaseNow
 from observability.models import Check
+from observability.tasks import HEARTBEAT
 
-HEARTBEAT = "worker-heartbeat"  # the check that a scheduled job of housekeeping renews every minute
-HEARTBEAT_LIMIT = 180.0  # seconds
+HEARTBEAT_LIMIT = 180.0  # seconds; the scheduled job that writes the heartbeat runs every minute
 DATABASE_EVERY = 1.0  # seconds between two looks at the embedded server
 
 
@@ -126,9 +126,7 @@ async def keep_database(root: Path, stopping: asyncio.Event, say: Callable[[str]
 
 async def housekeeping_complaint(age: float) -> str:
     """What is wrong with a `qcluster` of this age: killed at a bad moment, its workers wait for each other for ever."""
-    if age < HEARTBEAT_LIMIT:
-        return ""
-    silence = await asyncio.to_thread(heartbeat_age)
+    silence = min(age, await asyncio.to_thread(heartbeat_age))
     return f"no heartbeat for {silence:.0f} s" if silence > HEARTBEAT_LIMIT else ""
 
 

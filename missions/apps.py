@@ -1,5 +1,7 @@
 """App configuration of the durable engine."""
 
+import importlib
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class MissionsConfig(AppConfig):
 
     name = "missions"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks: a wrong file of MCP servers stops start-up."""
+        importlib.import_module("missions.tools.checks")

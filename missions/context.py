@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
-import inspect
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -18,11 +17,13 @@ from django.conf import settings
 
 from missions.effects.call import ToolRun
 from missions.effects.questions import Question, Validator, findings_of
+from missions.effects.steps import StepRun
 from missions.engine import codec
-from missions.engine.run import Branch, Run, Wait
+from missions.engine.branches import Branch, Wait
+from missions.engine.run import Run
 from missions.engine.verdict import RetryPolicy
 from missions.engine.writes import Draft
-from missions.errors import MisusedContext, StepFailed
+from missions.errors import MisusedContext
 from missions.governance import Answer, Json
 from missions.models import Kind
 from missions.tools.registry import get_tool
@@ -66,61 +67,11 @@ class Context:
         A step that a crash cut off before its record runs again, so it must not change the world: tools do that.
         Synchronous functions run in a thread. Raises StepFailed once the tries are used up.
         """
-        path, input_hash = self._here.path(name), codec.input_hash([args, kwargs] if args or kwargs else None)
-        kind, title, failures = codec.result_type(function), codec.title_of(function, name), 0
-        while True:
-            entry = await self._run.recorded(path, input_hash)
-            if entry is None:
-                done, value = await self._try(path, input_hash, title, failures, function, args, kwargs, retry)
-                if done:
-                    return codec.restore(kind, value)
-                failures += 1
-            elif entry.kind == Kind.STEP:
-                self._run.evidence.append({"seq": entry.seq, "title": title, "path": path})
-                return codec.restore(kind, entry.payload["result"])
-            elif entry.kind == Kind.BACKOFF:
-                failures += 1
-                await self._sleep_until(path, dt.datetime.fromisoformat(entry.payload["resume_at"]))
-            elif entry.kind == Kind.STEP_FAILED:
-                raise StepFailed(entry.payload["error"]["message"], type=entry.payload["error"]["type"])
-            else:
-                self._run.unexpected(entry, path)
-
-    async def _try(
-        self, path: str, input_hash: bytes, title: str, failures: int, function: Callable[..., Any],
-        args: tuple[Any, ...], kwargs: dict[str, Any], retry: RetryPolicy,
-    ) -> tuple[bool, Any]:
-        """Run the function: True and its result as JSON, or False after recording that it is tried again."""
-        name = path.rpartition("/")[2].partition("#")[0]
-        words: Json = {"name": name, "title": title}
-        try:
-            if inspect.iscoroutinefunction(function):
-                value = await function(*args, **kwargs)
-            else:
-                value = await self._run.owner.in_thread(lambda: function(*args, **kwargs))
-            body = codec.dump({**words, "result": value})
-        except retry.on as error:
-            message = {"type": type(error).__name__, "message": str(error) or type(error).__name__}
-            if failures + 1 >= retry.attempts:
-                await self._record(Kind.STEP_FAILED, path, {**words, "error": message}, input_hash)
-                raise StepFailed(message["message"], type=message["type"]) from error
-            resume_at = self._run.clock.now() + dt.timedelta(seconds=retry.delay(failures + 1))
-            why = {"why": message["message"], "count": failures + 1, "resume_at": resume_at.isoformat()}
-            await self._record(Kind.BACKOFF, path, {**words, **why}, input_hash)
-            await self._sleep_until(path, resume_at)
-            return False, None
-        seq = await self._run.append(Draft(kind=Kind.STEP, path=path, payload=body, input_hash=input_hash))
-        self._run.evidence.append({"seq": seq, "title": title, "path": path})
-        return True, value if type(value) in codec.SCALARS else codec.load(body)["result"]
+        return await StepRun(self._run, self._here.path(name), name, function, args, kwargs, retry).perform()
 
     async def _record(self, kind: Kind, path: str, payload: Json, input_hash: bytes = b"") -> int:
         draft = Draft(kind=kind, path=path, payload=codec.dump(payload), input_hash=input_hash)
         return await self._run.append(draft)
-
-    async def _sleep_until(self, path: str, moment: dt.datetime) -> None:
-        """Wait in the middle of a call; nothing is recorded, since the entry before it holds the time."""
-        while self._run.live and not self._run.is_past(moment):
-            await self._run.wait(path, Wait(label="timer", wake_at=moment))
 
     async def tool(self, name: str, /, **args: Any) -> Any:
         """Call a tool through the gate; its result, in the type that the tool declares.
@@ -189,7 +140,7 @@ class Context:
             else:
                 await self._run.wait(path, Wait(label="timer", wake_at=until))
 
-    async def wait_for_signal(self, name: str, *, timeout: float | dt.timedelta | None = None) -> Json | None:
+    async def wait_for_signal(self, name: str, *, timeout: float | dt.timedelta | None = None) -> Json | None:  # noqa: ASYNC109  (a durable one)
         """Wait for a signal from outside and return its payload; None if the time-out (seconds) comes first.
 
         A signal that came before the mission waits counts. Signals of one name are taken in the order they came.

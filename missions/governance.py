@@ -79,9 +79,8 @@ class Ruling:
     def from_json(cls, data: Json) -> Ruling:
         """The inverse of `as_json`."""
         lists = {name: tuple(data.get(name, ())) for name in ("rules", "tiers", "trace")}
-        return cls(
-            outcome=RulingOutcome(data["outcome"]), reason=data["reason"], policy_version=data["policy_version"], **lists
-        )
+        reason, version = data["reason"], data["policy_version"]
+        return cls(outcome=RulingOutcome(data["outcome"]), reason=reason, policy_version=version, **lists)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,8 +56,8 @@ def append(mission: Mission, kind: Kind, payload: dict[str, Any], *, path: str =
     mission.head_seq = seq
     mission.save(update_fields=["head_seq"])
     return Entry.objects.create(
-        mission_id=mission.pk, seq=seq, timeline=timeline, kind=kind, path=path, input_hash=b"", payload=body, salt=salt,
-        digest=digest, chain=link, attempt=1, recorded_at=now,
+        mission_id=mission.pk, seq=seq, timeline=timeline, kind=kind, path=path, input_hash=b"", payload=body,
+        salt=salt, digest=digest, chain=link, attempt=1, recorded_at=now,
     )
 
 
@@ -91,7 +91,8 @@ def fail(mission: Mission, error: str = "The van broke down.") -> Mission:
 def effect(mission: Mission, state: EffectState = EffectState.DONE, **fields: Any) -> Effect:
     """An effect with its intent, and with an outcome where it is done."""
     tool, args, key = "van.send", {"to": "1 High Street"}, uuid.uuid4().hex
-    intent = append(mission, Kind.INTENT, {"tool": tool, "title": "Send the van", "args": args, "key": key}, path="send#1")
+    words = {"tool": tool, "title": "Send the van", "args": args, "key": key}
+    intent = append(mission, Kind.INTENT, words, path="send#1")
     outcome = None
     if state in (EffectState.DONE, EffectState.UNDONE):
         told = {"tool": tool, "title": "Send the van", "state": "done", "result": {"van": 7}, "adopted": False}

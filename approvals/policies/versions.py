@@ -57,8 +57,8 @@ def load(written: Document, *, activate: bool = False, by: User | None = None, v
     review and writes it over what was there.
     """
     with transaction.atomic():
-        policy, _ = Policy.objects.get_or_create(name=written.name, defaults={"mode": written.mode or Mode.ENFORCE})
-        Policy.objects.select_for_update().get(pk=policy.pk)
+        Policy.objects.get_or_create(name=written.name, defaults={"mode": written.mode or Mode.ENFORCE})
+        policy = Policy.objects.select_for_update().get(name=written.name)  # one loader at a time
         version, created = _kept(policy, written, by, via)
         if not activate:
             return Loaded(version=version, created=created)

@@ -6,7 +6,9 @@ renders the page again with what was typed. What a person may not see is a 404.
 
 from __future__ import annotations
 
+import functools
 import uuid
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +19,7 @@ from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals import queue, quorum, refusals, votes
 from approvals.models import Decision, DecisionKind, TierState
@@ -26,7 +28,22 @@ from approvals.web.forms import VoteForm
 from approvals.web.listing import View
 from missions.web.problems import Problem
 
-CLOSED, CONFLICT, FORBIDDEN, UNPROCESSABLE = 303, 409, 403, 422
+SEE_OTHER, FORBIDDEN, CONFLICT, UNPROCESSABLE = 303, 403, 409, 422
+FormView = Callable[[HttpRequest, uuid.UUID], HttpResponse]
+
+
+def answers_forms(view: FormView) -> FormView:
+    """The view behind a decision's form. A GET of its address, as by a reload, leads back to the decision."""
+
+    @require_http_methods(["GET", "HEAD", "POST"])
+    @login_required
+    @functools.wraps(view)
+    def answer(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
+        if request.method != "POST":
+            return redirect("decision", decision_id)
+        return view(request, decision_id)
+
+    return answer
 
 
 @require_safe
@@ -107,8 +124,7 @@ def _context(request: HttpRequest, decision: Decision) -> dict[str, Any]:
     }
 
 
-@require_POST
-@login_required
+@answers_forms
 def vote(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     """Cast a vote and go on to the next decision; an irreversible action is restated and confirmed first."""
     decision, form = visible(request, decision_id), VoteForm(request.POST)
@@ -162,11 +178,10 @@ def _onward(request: HttpRequest) -> HttpResponse:
     """On to the next decision that waits for this person, else back to the queue."""
     following = listing.BY_DUE.apply(listing.of_view(person(request), View.MY_TIERS)).first()
     target = reverse("decision", args=[following.pk]) if following else reverse("queue")
-    return HttpResponse(status=CLOSED, headers={"Location": target})
+    return HttpResponse(status=SEE_OTHER, headers={"Location": target})
 
 
-@require_POST
-@login_required
+@answers_forms
 def claim(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     """Take the lease, from whoever holds it."""
     visible(request, decision_id)
@@ -179,8 +194,7 @@ def claim(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     return redirect("decision", decision_id)
 
 
-@require_POST
-@login_required
+@answers_forms
 def release(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     """Give the lease back."""
     visible(request, decision_id)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from missions.engine import crashpoints
+from missions.engine.branches import Wait
 from missions.engine.codec import load
-from missions.engine.run import Run, Wait
+from missions.engine.run import Run
 from missions.governance import Answer, Choice, DecisionRequest, Intent, Json, Ruling, gate
 
 

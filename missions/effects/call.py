@@ -18,18 +18,12 @@ from django.conf import settings
 
 from missions.effects import asking, dispatch, doubt, keys
 from missions.effects.progress import ENDS, Phase, Progress
+from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
-from missions.engine.run import Run, Wait
+from missions.engine.branches import Wait
+from missions.engine.run import Run
 from missions.engine.writes import Draft, OpenEffect, SettleEffect
 from missions.errors import (
-    ChangesRequested,
-    Denied,
-    EffectNotDone,
-    Expired,
-    Rejected,
-    ResultUnusable,
-    Stopped,
-    ToolFailed,
     TryLater,
 )
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
@@ -67,7 +61,9 @@ class ToolRun:
                 self.seq, self._mine = entry.seq, False
             else:
                 self.run.unexpected(entry, self.path)
-        return self._result()
+        result = result_of(self.progress, self.spec)
+        self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
+        return result
 
     async def record(
         self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, **payload: Any
@@ -282,33 +278,5 @@ class ToolRun:
         elif isinstance(answered, dispatch.Unknown) and self.progress.tries + 1 < READ_TRIES:
             await self.put_off(answered.why)
         else:
-            why = answered.error if isinstance(answered, dispatch.Failed) else {"type": "no_answer", "message": answered.why}
-            await self._failed(why)
-
-    # -- After it ------------------------------------------------------------------------------------------------------
-
-    def _result(self) -> Any:
-        progress, outcome = self.progress, self.progress.outcome
-        if progress.phase is Phase.REFUSED:
-            self._raise_refusal()
-        if progress.phase is Phase.NOT_DONE:
-            error = outcome.get("error", {})
-            message = str(error.get("message", "It was not done."))
-            raise (ToolFailed if outcome["state"] == "failed" else EffectNotDone)(message, code=error.get("type"))
-        if not outcome.get("usable", True):
-            raise ResultUnusable(str(outcome["error"]["message"]), digest=outcome["result_digest"])
-        self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
-        return codec.restore(self.spec.returns, outcome.get("result"))
-
-    def _raise_refusal(self) -> None:
-        answer, ruling = self.progress.answer, self.progress.ruling
-        if self.progress.outcome.get("state") == "unknown":
-            raise Stopped("A person stopped the mission with this effect in doubt.")
-        if answer is None or (ruling is not None and ruling.outcome is RulingOutcome.DENY):
-            raise Denied(ruling.reason if ruling is not None else "Policy denies this.")
-        if answer.verdict == "changes_requested":
-            raise ChangesRequested(answer.comment)
-        who = ", ".join(answer.by)
-        if answer.verdict == "expired":
-            raise Expired("Nobody decided in time.", by=who)
-        raise Rejected(answer.comment or f"Rejected by {who or 'nobody'}.", by=who, reason_code=answer.reason_code)
+            no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
+            await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)

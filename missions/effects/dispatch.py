@@ -25,6 +25,7 @@ from missions.errors import (
 from missions.governance import Json
 from missions.tools.spec import ProbeResult, ToolCall, ToolSpec
 
+GRACE_SECONDS = 1.0  # a tool that keeps the deadline itself can say more than a time-out here could
 _calls: set[asyncio.Task[Any]] = set()  # tasks that nobody may collect while they run
 
 
@@ -76,7 +77,7 @@ def _error(error: BaseException) -> Json:
 
 async def _invoke(run: Run, spec: ToolSpec, call: ToolCall, args: Json, seconds: float) -> Answered:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(seconds + GRACE_SECONDS):
             if spec.is_async:
                 return Done(kept(await spec.function(call, **args)))
             return Done(kept(await run.owner.in_thread(lambda: spec.function(call, **args))))

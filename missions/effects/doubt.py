@@ -12,8 +12,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from missions.effects import asking, dispatch, keys
+from missions.engine.branches import Wait
 from missions.engine.codec import load
-from missions.engine.run import Wait
 from missions.governance import Answer, Choice, Json, RetrySafety, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
 KEYED_TRIES, PROBES = 8, 12  # then a person is asked
-GRACE = dt.timedelta(seconds=1)  # after the deadline, for a call that was let in at its last moment
+GRACE = dt.timedelta(seconds=2)  # after the deadline: longer than a call of ours may still be waited for
 CHOICES = (
     Choice(value="happened", label="It happened: here is the reference"),
     Choice(value="retry", label="It did not happen: do it"),

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from missions.effects import asking, keys
+from missions.effects.results import raise_refusal
 from missions.engine import codec
 from missions.engine.run import Run
 from missions.engine.writes import Draft
-from missions.errors import ChangesRequested, Expired, Rejected
 from missions.governance import Answer, EffectClass, Intent, Json, RetrySafety, Ruling, RulingOutcome
 from missions.models import Kind
 
-Validator = Callable[[Any], str | None | Awaitable[str | None]]  # what is wrong, or nothing
+Validator = Callable[[Any], Awaitable[str | None] | str | None]  # what is wrong, or nothing
 
 
 class Question:
@@ -77,17 +77,14 @@ class Question:
 
 
 def _approved(answer: Answer) -> Answer:
-    who = ", ".join(answer.by)
-    if answer.verdict == "approved":
-        return answer
-    if answer.verdict == "changes_requested":
-        raise ChangesRequested(answer.comment)
-    if answer.verdict == "expired":
-        raise Expired("Nobody decided in time.", by=who)
-    raise Rejected(answer.comment or f"Rejected by {who or 'nobody'}.", by=who, reason_code=answer.reason_code)
+    if answer.verdict != "approved":
+        raise_refusal(answer)
+    return answer
 
 
-async def findings_of(proposal: Any, confidence: float | None, bar: float, validators: Sequence[Validator]) -> list[str]:
+async def findings_of(
+    proposal: Any, confidence: float | None, bar: float, validators: Sequence[Validator]
+) -> list[str]:
     """What speaks against going on with a decision: failed validators, missing confidence, or too little of it."""
     found = []
     for validator in validators:

@@ -1,6 +1,6 @@
 """PostgreSQL's binary forms of values and arrays, packed by hand.
 
-Pure. On the hot path this costs a third less than a driver's general list dumpers at small batches (docs/benchmarks.md).
+Pure. On the hot path this costs a third less than a driver's general list dumpers at small batches.
 Source of the layouts: PostgreSQL's array_send, int8send, timestamptz_send.
 """
 

@@ -156,17 +156,17 @@ class Lane:
             self._resolve(batch, released, set())
         self._schedule()
 
-    def _resolve(self, batch: Batch, released: dict[int, bool], fenced: set[int]) -> None:
+    def _resolve(self, batch: Batch, released: dict[int, bool], fenced: set[tuple[int, int]]) -> None:
         for write, seq in zip(batch.writes, batch.seqs, strict=True):
             mission_id = write.head.mission_id
-            if mission_id in fenced:
-                self.on_fenced(mission_id, write.head.attempt)
+            if write.head.fence in fenced:
+                self.on_fenced(*write.head.fence)
             elif write.release is not None and mission_id not in released:
                 write.drafts = ()  # its entries are written; only the row was held by somebody
                 self._loop.call_later(AGAIN_SECONDS, self.write, write)
             elif not write.future.done():
                 write.future.set_result(seq if write.release is None else int(released[mission_id]))
-        self.on_flushed({write.head.mission_id for write in batch.writes} - fenced)
+        self.on_flushed({write.head.mission_id for write in batch.writes if write.head.fence not in fenced})
 
     def _check_fence(self, batch: Batch, released: dict[int, bool]) -> None:
         """Fewer rows than sent: ask who was fenced, and stop those missions here."""
@@ -174,11 +174,13 @@ class Lane:
 
         def answered(done: asyncio.Future[list[PGresult]]) -> None:
             answer = done.result()[0]
-            cells = [(answer.get_value(row, 0) or b"", answer.get_value(row, 1) or b"") for row in range(answer.ntuples)]
-            attempts = {read_int(mission): read_int(attempt) for mission, attempt in cells}
-            fenced = {w.head.mission_id for w in batch.writes if attempts.get(w.head.mission_id) != w.head.attempt}
-            # A mission that this very batch released has its attempt still, so it is not taken for a fenced one.
-            self._resolve(batch, released, fenced - released.keys())
+            held = {
+                (read_int(answer.get_value(row, 0) or b""), read_int(answer.get_value(row, 1) or b""))
+                for row in range(answer.ntuples)
+            }
+            # A mission that this very batch released may be somebody else's by now; that is no fence.
+            fenced = {write.head.fence for write in batch.writes if write.head.mission_id not in released} - held
+            self._resolve(batch, released, fenced)
 
         self.call((b"fence", (int8s(ids),))).add_done_callback(answered)
 
@@ -186,7 +188,8 @@ class Lane:
         if error.sqlstate.startswith(LOST):
             return  # the end of the session follows and is what counts
         if error.sqlstate in TRANSIENT:
-            logger.warning("A batch was aborted; trying again", extra={"action": "batch_again", "sqlstate": error.sqlstate})
+            facts = {"action": "batch_again", "sqlstate": error.sqlstate}
+            logger.warning("A batch was aborted; trying again", extra=facts)
             self._loop.call_later(TRANSIENT_SECONDS, self._send, batch)
             return
         self._busy = False
@@ -198,7 +201,8 @@ class Lane:
             self._alone.extend(parts.values())
         else:
             (mission_id,) = parts
-            logger.error("The database refuses a mission's entry", extra={"action": "entry_refused", "mission": mission_id})
+            refused = {"action": "entry_refused", "mission": mission_id}
+            logger.error("The database refuses a mission's entry", extra=refused)
             self.on_refused(mission_id, str(error))
         self._schedule()
 

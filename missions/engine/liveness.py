@@ -51,7 +51,7 @@ class Liveness:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, backend_pid: int) -> None:
-        """Connect, make this worker known, free what the dead left, and start to watch. Raises psycopg.Error, Refused."""
+        """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused."""
         listen = [f"listen {channel}" for channel in (feed.DUE, RING)]
         me = f"{self.worker_id:x}"
         self.aux = await open_session(
@@ -172,7 +172,8 @@ class Liveness:
                 await self.ring.call((b"release_death", (int8(worker),)))
                 break
             except Refused as error:
-                logger.warning("A takeover was aborted; trying again", extra={"action": "takeover_again", "why": str(error)})
+                why = {"action": "takeover_again", "why": str(error)}
+                logger.warning("A takeover was aborted; trying again", extra=why)
                 await asyncio.sleep(0.05)
         missions = [read_int(freed.get_value(row, 0) or b"") for row in range(freed.ntuples)]
         facts = {"action": "worker_lost", "worker": f"{worker:x}", "missions": len(missions)}
@@ -184,8 +185,8 @@ class Liveness:
     async def _sweep(self) -> None:
         """At the start: whoever is registered but holds no lock is dead, and so is any other owner of a mission."""
         peers, orphans = await self.ring.call((b"peers", (int8(self.worker_id),)), (b"orphans", ()))
-        found = [read_int(result.get_value(row, 0) or b"") for result in (peers, orphans) for row in range(result.ntuples)]
-        for worker in dict.fromkeys(found):
+        found = [(result, row) for result in (peers, orphans) for row in range(result.ntuples)]
+        for worker in dict.fromkeys(read_int(result.get_value(row, 0) or b"") for result, row in found):
             answer = (await self.ring.call((b"try_death", (int8(worker),))))[0]
             if answer.get_value(0, 0) == b"\x01":
                 await self._bury(worker)

@@ -15,16 +15,16 @@ import asyncio
 import datetime as dt
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol
 
 from missions.engine import crashpoints
+from missions.engine.branches import Wait
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
 from missions.engine.lane import Lane
 from missions.engine.writes import Draft, Head, OpenEffect, Release, SettleEffect, Write
-from missions.errors import Divergence, MisusedContext, Suspended
+from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
 
 TAKES_MAIL = (Kind.SIGNAL, Kind.ANSWERED)
@@ -47,34 +47,6 @@ class Owner(Protocol):
 
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """A call of a mission that left memory has answered after all; keep that as evidence in its mailbox."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Wait:
-    """A durable wait of one branch: for a signal, a time, or either."""
-
-    label: str  # as shown: `decision:ID`, `signal:NAME`, `tool:NAME`, `timer`, or empty for a mission that is put back
-    signal: str = ""
-    wake_at: dt.datetime | None = None
-    future: asyncio.Future[None] | None = None
-    timer: asyncio.TimerHandle | None = None
-
-
-@dataclass(slots=True)
-class Branch:
-    """A strand of execution with a key path of its own."""
-
-    run: Run
-    prefix: str
-    task: asyncio.Task[Any] | None = None
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def path(self, name: str) -> str:
-        """The key of the next call of this name here: path/name#occurrence."""
-        if not name or len(name) > 100 or "/" in name or "#" in name:
-            raise MisusedContext(f"{name!r} is no usable name: 1 to 100 characters, without / and #.")
-        count = self.counts[name] = self.counts.get(name, 0) + 1
-        return f"{self.prefix}{name}#{count}"
 
 
 class Run:
@@ -170,7 +142,8 @@ class Run:
 
     def unexpected(self, entry: Recorded, path: str) -> NoReturn:
         """The entry is of a kind that this call can not have written."""
-        self._diverge(path, f"entry {entry.seq} at {path!r} is of kind {entry.kind}, which the code does not expect there")
+        found = f"entry {entry.seq} at {path!r} is of kind {entry.kind}"
+        self._diverge(path, f"{found}, which the code does not expect there")
 
     # -- Writing -------------------------------------------------------------------------------------------------------
 

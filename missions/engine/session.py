@@ -69,7 +69,7 @@ class Session:
             self._lose(error)
 
     async def call(self, *calls: Call) -> list[PGresult]:
-        """Send calls under one Sync and return their results. Raises Refused. Never returns once the session is lost."""
+        """Send calls under one Sync; their results. Raises Refused. Never returns once the session is lost."""
         future: asyncio.Future[list[PGresult]] = self._loop.create_future()
 
         def answer(results: list[PGresult]) -> None:

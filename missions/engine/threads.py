@@ -43,7 +43,8 @@ class Threads:
             try:
                 return await self.once(function, *args)
             except (OperationalError, InterfaceError) as error:
-                logger.warning("The database is away; trying again", extra={"action": "database_away", "why": str(error)[:200]})
+                facts = {"action": "database_away", "why": str(error)[:200]}
+                logger.warning("The database is away; trying again", extra=facts)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, AWAY_MOST)
 

@@ -117,7 +117,8 @@ class Incarnation:
                 self._again = False
                 brought = await claim(self.lane, self.worker_id, room, self._types)
                 self._clock.read(brought.now)
-                crashpoints.reach("after_claim")
+                if brought.missions:
+                    crashpoints.reach("after_claim")
                 for claimed in brought.missions:
                     self._begin(claimed)
                 self._again = self._again or len(brought.missions) == room
@@ -223,7 +224,7 @@ class Incarnation:
         """Start nothing fresh, let what runs come to its next record, put the missions back, and go."""
         self.draining = True
         end = self._loop.time() + seconds
-        while (self._runs or not self.lane.idle) and self._loop.time() < end and not self.lost:
+        while (self._runs or not self.lane.idle) and self._loop.time() < end and not self.lost:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         if not self.lost:
             left = len(self._runs)

@@ -30,6 +30,11 @@ class Head:
     seq: int
     link: bytes
 
+    @property
+    def fence(self) -> tuple[int, int]:
+        """The mission and the attempt that may write to it."""
+        return self.mission_id, self.attempt
+
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
@@ -116,7 +121,7 @@ class Batch:
     writes: list[Write]
     columns: list[list[object]] = field(default_factory=lambda: [[] for _ in range(12)])
     extra: list[Call] = field(default_factory=list)
-    before: dict[int, tuple[Head, int, bytes]] = field(default_factory=dict)
+    before: dict[tuple[int, int], tuple[Head, int, bytes]] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     micros: int = 0
 
@@ -125,7 +130,7 @@ class Batch:
         self.micros = micros
         for write in self.writes:
             head = write.head
-            self.before.setdefault(head.mission_id, (head, head.seq, head.link))
+            self.before.setdefault(head.fence, (head, head.seq, head.link))
             for draft in write.drafts:
                 self._place(head, draft)
             self.seqs.append(head.seq)

@@ -28,7 +28,7 @@ CONNECT_SECONDS = 10.0
 # Below the 5 s after which common servers close an idle connection: a request written into a connection that the
 # server is just closing could not be told from one that it took.
 IDLE_SECONDS = 4.0
-CONNECTIONS = 200
+CONNECTIONS = 100
 SESSION_HEADER = "mcp-session-id"
 KEY_META = "standfast/idempotency-key"
 DEADLINE_META = "standfast/deadline"

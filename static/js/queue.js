@@ -16,7 +16,7 @@ const buttons = {
 function listens(event) {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return false;
   if (localStorage.getItem(SWITCH) === "off") return false;
-  return !event.target.closest("input, textarea, select, [contenteditable], summary, details.menu[open]");
+  return !event.target.closest("input, textarea, select, [contenteditable], details.menu[open]");
 }
 
 function say(text) {

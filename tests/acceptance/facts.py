@@ -46,7 +46,7 @@ def _rail(mission_id: int | None = None) -> list[list[int]]:
     after = ""
     while True:
         items, after = stream.read(mission_id, after, PAGE)
-        places += [[int(part) for part in item.cursor] for item in items]
+        places += [[place.tx, int(place.source), place.mission_id, place.id] for place in (item.cursor for item in items)]
         if len(items) < PAGE:
             return places
 

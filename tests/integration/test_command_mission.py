@@ -69,7 +69,9 @@ def test_start_reads_a_file_or_standard_input(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("given", ["{", "[1]", '{"a": NaN}', '{"a": "\\u0000"}', "/no/such/file", "/", '{"a": "\udcff"}'])
+@pytest.mark.parametrize(
+    "given", ["{", "[1]", '{"a": NaN}', '{"a": "\\u0000"}', "/no/such/file", "/", '{"a": "\udcff"}']
+)
 def test_an_input_that_can_not_be_read_is_wrong_usage(given: str) -> None:
     assert refused("start", parcels.TYPE, "--input", given, status=2)
     assert not Mission.objects.exists()
@@ -84,11 +86,9 @@ def test_an_input_that_does_not_fit_is_refused_field_by_field() -> None:
 @pytest.mark.django_db
 def test_what_is_refused_is_told_as_a_problem_to_machines() -> None:
     run("start", parcels.TYPE, "--input", INPUT, "--key", "k1")
-    out = io.StringIO()
+    out, other = io.StringIO(), '{"address": "x", "weight": 1}'
     with pytest.raises(CommandError):
-        call_command(
-            "mission", "start", parcels.TYPE, "--input", '{"address": "x", "weight": 1}', "--key", "k1", "--json", stdout=out
-        )
+        call_command("mission", "start", parcels.TYPE, "--input", other, "--key", "k1", "--json", stdout=out)
     assert json.loads(out.getvalue())["code"] == "key_reused"
     assert "nonsense" in refused("start", "nonsense")
 

@@ -44,8 +44,11 @@ def test_without_days_a_token_does_not_expire_and_without_scopes_it_may_all(oliv
 
 @pytest.mark.parametrize(
     ("words", "status"),
-    [(["create", "nobody"], 1), (["create", "olivia", "--days", "0"], 2), (["create", "olivia", "--days", "99999999"], 2),
-     (["create", "olivia", "--label", "x" * 101], 2), (["revoke", "sf_nonsense"], 1)],
+    [
+        (["create", "nobody"], 1), (["create", "olivia", "--days", "0"], 2),
+        (["create", "olivia", "--days", "99999999"], 2), (["create", "olivia", "--label", "x" * 101], 2),
+        (["revoke", "sf_nonsense"], 1),
+    ],
 )  # fmt: skip
 def test_what_can_not_be_done_is_told_and_nothing_is_issued(olivia: User, words: list[str], status: int) -> None:
     with pytest.raises(CommandError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import uuid
 from dataclasses import replace
 
 import pytest
@@ -195,6 +196,7 @@ def test_withdrawing_closes_once_and_delivers_nothing():
     decision = opened(waiting_mission())
     assert queue.withdraw(decision.pk) is True
     assert queue.withdraw(decision.pk) is False
+    assert queue.withdraw(uuid.uuid4()) is False
     decision.refresh_from_db()
     assert (decision.state, answers(decision)) == (DecisionState.WITHDRAWN, [])
 

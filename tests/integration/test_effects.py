@@ -12,7 +12,15 @@ from approvals import votes
 from approvals.models import Mode, Policy
 from approvals.policies import document, versions
 from missions.authoring import (
-    Context, OutcomeUnknown, ProbeResult, ToolCall, ToolFailed, TryLater, Verdict, mission, tool,
+    Context,
+    OutcomeUnknown,
+    ProbeResult,
+    ToolCall,
+    ToolFailed,
+    TryLater,
+    Verdict,
+    mission,
+    tool,
 )
 from missions.effects import keys
 from missions.engine import feed, history

@@ -63,7 +63,8 @@ def test_recorded_step_never_runs_again() -> None:
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
         first = await m.step("count", count, "step")
         answer = await m.wait_for_signal("go")
-        return Verdict("done", data={"first": first, "answer": answer, "half": await m.step("halve", halve, Decimal("3.00"))})
+        half = await m.step("halve", halve, Decimal("3.00"))
+        return Verdict("done", data={"first": first, "answer": answer, "half": half})
 
     name = define("once", body)
     with live_worker.worker():

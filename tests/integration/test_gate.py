@@ -269,7 +269,7 @@ def test_an_answer_to_another_kind_of_question_confirms_nothing(sam):
 def test_the_second_look_locks_nothing(sam):
     load(ask(*BY_SUPERVISORS))
     asked = Asked().approved_by(sam)
-    with CaptureQueriesContext(connection, ) as seen:
+    with CaptureQueriesContext(connection) as seen:
         assert asked.confirmed().outcome is ALLOW
     assert all(query["sql"].startswith("SELECT") and "FOR " not in query["sql"].split("WHERE")[-1] for query in seen)
 

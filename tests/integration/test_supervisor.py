@@ -102,7 +102,7 @@ async def test_killed_program_starts_again_and_takes_its_child_with_it(
     supervisor.stopping.set()
     await running
     assert any("SIGKILL" in line for line in said)
-    assert not any(alive(pid) for pair in pids(tmp_path, "one") for pid in pair)
+    await soon(lambda: not any(alive(pid) for pair in pids(tmp_path, "one") for pid in pair))
 
 
 async def test_programs_drain_stage_by_stage_and_the_slow_are_killed(
@@ -162,4 +162,4 @@ def test_terminated_supervisor_ends_cleanly(tmp_path: Path) -> None:
     host.send_signal(signal.SIGTERM)
     assert host.wait(10) == 0
     assert (tmp_path / "one.drained").exists()
-    assert not any(map(alive, pids(tmp_path, "one")[0]))
+    until(lambda: not any(map(alive, pids(tmp_path, "one")[0])))

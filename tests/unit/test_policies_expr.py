@@ -87,9 +87,11 @@ def test_nothing_can_be_divided_for_zero_by_zero_would_compare_false():
         expr.compile_checked("double(args.a) / double(args.b) > 0.5")
 
 
-@pytest.mark.parametrize("source", ["args.flag", "tool.name", "double(args.amount)", "args.flag ? args.a : args.b", "1"])
+@pytest.mark.parametrize(
+    "source", ["args.flag", "tool.name", "double(args.amount)", "args.flag ? args.a : args.b", "1"]
+)
 def test_a_condition_that_may_be_no_boolean_is_refused(source):
-    with pytest.raises(ExpressionError, match="true or false|no boolean"):
+    with pytest.raises(ExpressionError, match=r"true or false|no boolean"):
         expr.compile_checked(source)
 
 
@@ -149,7 +151,8 @@ def test_a_condition_is_split_at_its_top_level_conjuncts(source, parts):
 
 def test_the_first_false_conjunct_explains_a_condition():
     from_context = expr.reading(expr_context())
-    condition = expr.compile_checked("tool.name == 'payments.refund' && args.missing > 1 && args.order_id == '' && false")
+    source = "tool.name == 'payments.refund' && args.missing > 1 && args.order_id == '' && false"
+    condition = expr.compile_checked(source)
     assert condition.test(from_context).truth is Truth.FALSE
     assert condition.failing(from_context) == "args.order_id == ''"
 

@@ -91,7 +91,10 @@ SENTENCES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("given", "sentence"), SENTENCES, ids=[f"{one.kind}-{at}" for at, (one, _) in enumerate(SENTENCES)])
+NAMES = [f"{one.kind}-{at}" for at, (one, _) in enumerate(SENTENCES)]
+
+
+@pytest.mark.parametrize(("given", "sentence"), SENTENCES, ids=NAMES)
 def test_each_kind_is_told_in_business_words(given: RailItem, sentence: str) -> None:
     assert observe(given).sentence == sentence
 

@@ -28,7 +28,10 @@ def test_a_cursor_survives_its_text_form(place: Cursor) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1", "1.0.1", "1.9.1.1", "-1.0.1.1", "1.0.1.1.1", "a.0.1.1", f"{2**63}.0.1.1", "1.0.1.1\n", " 1.0.1.1", "１.0.1.1"],
+    [
+        "1", "1.0.1", "1.9.1.1", "-1.0.1.1", "1.0.1.1.1", "a.0.1.1", f"{2**63}.0.1.1", "1.0.1.1\n", " 1.0.1.1",
+        "１.0.1.1",
+    ],
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:
     with pytest.raises(BadCursor):
@@ -41,8 +44,8 @@ NOW = dt.datetime(2026, 11, 22, 17, 40, tzinfo=dt.UTC)
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0, "just now"), (-4, "just now"), (-5, "5 s ago"), (-59, "59 s ago"), (-60, "1 min ago"), (-3599, "59 min ago"),
-        (-3600, "1 h ago"), (-172_799, "47 h ago"), (-172_800, "2 d ago"), (90, "in 1 min"), (4 * 3600, "in 4 h"),
+        (0, "just now"), (-4, "just now"), (-5, "5 s ago"), (-59, "59 s ago"), (-60, "1 min ago"),
+        (-3599, "59 min ago"), (-3600, "1 h ago"), (-172_799, "47 h ago"), (-172_800, "2 d ago"), (90, "in 1 min"), (4 * 3600, "in 4 h"),
     ],
 )  # fmt: skip
 def test_distances_are_told_in_the_largest_fitting_unit(seconds: int, words: str) -> None:

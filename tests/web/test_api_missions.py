@@ -278,7 +278,9 @@ def test_a_signal_is_kept_and_makes_the_mission_due(olivia: User) -> None:
 @pytest.mark.parametrize("in_header", [True, False])
 def test_the_same_key_is_delivered_once(olivia: User, in_header: bool) -> None:
     mission, client = parcels.mission(), client_of(olivia)
-    body, headers = ({"name": "paid"}, {"HTTP_IDEMPOTENCY_KEY": "k"}) if in_header else ({"name": "paid", "key": "k"}, {})
+    body, headers = {"name": "paid"}, {"HTTP_IDEMPOTENCY_KEY": "k"}
+    if not in_header:
+        body, headers = {"name": "paid", "key": "k"}, {}
     statuses = [post(client, f"/missions/{mission.uid}/signals", body, **headers).status_code for _ in range(2)]
     assert statuses == [202, 200]
     assert Signal.objects.count() == 1

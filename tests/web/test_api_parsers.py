@@ -20,7 +20,8 @@ def nested(depth: int) -> bytes:
 @pytest.mark.parametrize(
     "value",
     [
-        {}, {"text": "café 🎈 \t\n"}, {"escaped pair": "\U0001f388"}, {"n": [0, -1, 1.5, 2**63 - 1, -(2**63) + 1, 1e300]},
+        {}, {"text": "café 🎈 \t\n"}, {"escaped pair": "\U0001f388"},
+        {"n": [0, -1, 1.5, 2**63 - 1, -(2**63) + 1, 1e300]},
         {"a": None, "b": True, "A": [[], {}]},
     ],
 )

@@ -125,7 +125,8 @@ def test_a_client_that_takes_no_json_is_told_in_json(olivia: User) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", ""]
+    "kind",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", ""],
 )
 def test_a_body_that_is_not_json_is_refused_by_its_type(olivia: User, kind: str) -> None:
     response = client_of(olivia).generic("POST", f"{V1}/missions", b'{"type": "x"}', content_type=kind)
@@ -196,11 +197,12 @@ def test_a_body_of_two_mebibytes_is_too_large_and_nothing_starts(olivia: User, k
 
 @pytest.mark.django_db
 def test_an_input_of_one_mebibyte_is_taken(olivia: User) -> None:
+    def start(note: str) -> Any:
+        return post(client_of(olivia), "/missions", {"type": parcels.TYPE, "input": {**parcels.INPUT, "note": note}})
+
     note = "x" * (1024 * 1024 - 100)
-    response = post(client_of(olivia), "/missions", {"type": parcels.TYPE, "input": {**parcels.INPUT, "note": note}})
-    assert response.status_code == 201
-    response = post(client_of(olivia), "/missions", {"type": parcels.TYPE, "input": {**parcels.INPUT, "note": note + "x" * 200}})
-    problem_of(response, 413, "payload_too_large")
+    assert start(note).status_code == 201
+    problem_of(start(note + "x" * 200), 413, "payload_too_large")
     assert Mission.objects.count() == 1
 
 

@@ -30,10 +30,11 @@ def read(user: User, path: str, **params: Any) -> Any:
 def travelled() -> Mission:
     """A mission with a journal of two timelines."""
     mission = parcels.mission()
-    parcels.append(mission, Kind.STEP, {"name": "pack", "title": "Pack the parcel", "result": {"kg": 3}}, path="pack#1")
+    packed = {"name": "pack", "title": "Pack the parcel", "result": {"kg": 3}}
+    parcels.append(mission, Kind.STEP, packed, path="pack#1")
     parcels.append(mission, Kind.NOW, {"at": "2030-01-01T00:00:00Z"})
     parcels.append(mission, Kind.OBSERVED, {"text": "It rains."})
-    parcels.append(mission, Kind.STEP, {"name": "pack", "title": "Pack the parcel", "result": {}}, path="pack#1", timeline=2)
+    parcels.append(mission, Kind.STEP, packed, path="pack#1", timeline=2)
     mission.timeline = 2
     mission.save()
     return mission
@@ -207,7 +208,7 @@ def test_every_kind_of_entry_has_a_summary_even_without_its_fields(kind: str) ->
 @pytest.mark.parametrize(
     ("kind", "payload", "words"),
     [
-        ("outcome", {"sentence": "Refund 9.00", "state": "done", "adopted": True}, "Refund 9.00: done already, adopted"),
+        ("outcome", {"sentence": "Pay 9.00", "state": "done", "adopted": True}, "Pay 9.00: done already, adopted"),
         ("outcome", {"title": "Send", "state": "failed", "error": {"message": "no van"}}, "Send: failed (no van)"),
         ("answered", {"answer": {"verdict": "changes_requested", "by": ["sam"]}}, "Changes requested by sam"),
         ("ruling", {"outcome": "deny", "title": "Send", "reason": "Sunday"}, "Policy denies Send: Sunday"),

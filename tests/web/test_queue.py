@@ -170,5 +170,6 @@ def test_reading_changes_nothing(client, sam):
     for url in (reverse("queue"), reverse("decision", args=[decision.pk])):
         assert client.get(url).status_code == 200
     for name in ("decision-vote", "decision-claim", "decision-release"):
-        assert client.get(reverse(name, args=[decision.pk]), {"verdict": "approve"}).status_code == 405
+        response = client.get(reverse(name, args=[decision.pk]), {"verdict": "approve", "digest": decision.digest})
+        assert (response.status_code, response["Location"]) == (302, reverse("decision", args=[decision.pk]))
     assert (list(Decision.objects.values()), list(decision.tiers.values())) == before

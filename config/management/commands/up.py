@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -42,6 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Hold the claim on DATA_DIR as long as anything runs."""
+        logging.getLogger().setLevel(logging.WARNING)  # here people read; the programs log for themselves
         try:
             with claim(settings.DATA_DIR / "up.lock") as held:
                 self._run(held, options)
@@ -104,12 +106,14 @@ class Command(BaseCommand):
     async def _welcome(self, options: dict[str, Any], supervisor: Supervisor, logs: Path | None) -> None:
         host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
         url = f"http://{host}:{options['port']}/"
-        with self._step("web"):
-            answered = await ready(f"{url}healthz", READY_SECONDS, supervisor.stopping)
-        if not answered:
-            if not supervisor.stopping.is_set():
-                self._say(f"no answer from the web server after {READY_SECONDS:.0f} s; see {logs or 'the lines above'}")
-            return
+        waits = [("web", f"{url}healthz"), *([("workers", f"{url}readyz")] if options["workers"] else [])]
+        for what, address in waits:
+            with self._step(what):
+                answered = await ready(address, READY_SECONDS, supervisor.stopping)
+            if not answered:
+                if not supervisor.stopping.is_set():
+                    self._say(f"{what}: not ready after {READY_SECONDS:.0f} s; see {logs or 'the lines above'}")
+                return
         self.stdout.write(self.style.SUCCESS(f"\nStandfast is ready: {url}"))
         if not options["no_demo"]:
             names = "\n".join(f"  {name:<8}{what}" for name, what in SIGN_INS)

@@ -1,0 +1,41 @@
+"""Strands of one mission and what they wait for. Plain data; `missions.engine.run` moves it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from missions.errors import MisusedContext
+
+if TYPE_CHECKING:
+    from missions.engine.run import Run
+
+
+@dataclass(slots=True, kw_only=True)
+class Wait:
+    """A durable wait of one branch: for a signal, a time, or either."""
+
+    label: str  # as shown: `decision:ID`, `signal:NAME`, `tool:NAME`, `timer`, or empty for a mission that is put back
+    signal: str = ""
+    wake_at: dt.datetime | None = None
+    future: asyncio.Future[None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+
+@dataclass(slots=True)
+class Branch:
+    """A strand of execution with a key path of its own."""
+
+    run: Run
+    prefix: str
+    task: asyncio.Task[Any] | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def path(self, name: str) -> str:
+        """The key of the next call of this name here: path/name#occurrence."""
+        if not name or len(name) > 100 or "/" in name or "#" in name:
+            raise MisusedContext(f"{name!r} is no usable name: 1 to 100 characters, without / and #.")
+        count = self.counts[name] = self.counts.get(name, 0) + 1
+        return f"{self.prefix}{name}#{count}"

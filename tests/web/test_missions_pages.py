@@ -1,0 +1,289 @@
+"""The list of missions and the page of one: who sees what, filters, pages, fragment ids, hostile text."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from missions.engine.clock import database_now
+from missions.models import Kind, Mission, State
+from observability.console import listing
+from tests import parcels, rail
+from tests.conftest import Person
+
+pytestmark = pytest.mark.django_db
+LIST = "/missions/"
+HOSTILE = "Deliver \u202egpj.exe <script>alert(1)</script>"
+
+
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def get(user: User, path: str, **options: object) -> str:
+    response = signed_in(user).get(path, **options)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def page_of(mission: Mission) -> str:
+    return reverse("mission", args=[mission.uid])
+
+
+def rows(html: str) -> list[str]:
+    """The titles in the list, from the top."""
+    return re.findall(r'<th role="rowheader" scope="row"><a [^>]*>([^<]*)</a>', html)
+
+
+# -- Who sees what -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", ["operators", "auditors", "supervisors", "finance", "legal", "policy-admins"])
+def test_members_of_the_six_groups_see_all_missions(person: Person, outsider: User, group: str) -> None:
+    mission = parcels.mission(outsider, title="Oscar's parcel")
+    reader = person("reader", group)
+    assert rows(get(reader, LIST)) == ["Oscar&#x27;s parcel"]
+    assert f'id="mission-header-{mission.uid}"' in get(reader, page_of(mission))
+
+
+def test_owners_see_their_own_missions_and_outsiders_none_of_others(person: Person, olivia: User, outsider: User) -> None:
+    theirs, mine = parcels.mission(olivia, title="Olivia's"), parcels.mission(outsider, title="Mine")
+    assert rows(get(outsider, LIST)) == ["Mine"]
+    assert signed_in(outsider).get(page_of(mine)).status_code == 200
+    refused = signed_in(outsider).get(page_of(theirs))
+    assert (refused.status_code, "Olivia" in refused.content.decode()) == (404, False)
+    assert rows(get(person("eve"), LIST)) == []
+
+
+@pytest.mark.parametrize("path", [LIST, "/missions/start/", "/missions/start/test.parcel/"])
+def test_strangers_are_sent_to_sign_in(client: Client, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response["Location"]) == (302, f"/login/?next={path}")
+
+
+def test_what_does_not_exist_answers_404_and_a_bad_cursor_400(olivia: User) -> None:
+    mission = parcels.mission(olivia)
+    client = signed_in(olivia)
+    assert client.get("/missions/01a2046c-433f-7976-8e13-6e906736dde3/").status_code == 404
+    assert client.get(f"{page_of(mission)}?before=nonsense").status_code == 400
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_the_pages_only_read(olivia: User, method: str) -> None:
+    mission = parcels.mission(olivia)
+    for path in (LIST, page_of(mission)):
+        assert getattr(signed_in(olivia), method)(path).status_code == 405
+
+
+# -- The list ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_is_filtered_by_state_type_and_title(olivia: User) -> None:
+    parcels.mission(olivia, title="For the museum")
+    asleep = parcels.park(parcels.mission(olivia, title="For the school"), "timer")
+    assert rows(get(olivia, LIST)) == ["For the school", "For the museum"]
+    assert rows(get(olivia, f"{LIST}?state={State.SLEEPING}")) == [asleep.brief.title]
+    assert rows(get(olivia, f"{LIST}?q=MUSEUM")) == ["For the museum"]
+    assert rows(get(olivia, f"{LIST}?type=test.parcel&q=school")) == ["For the school"]
+    assert rows(get(olivia, f"{LIST}?type=unknown")) == []
+    assert len(rows(get(olivia, f"{LIST}?state=nonsense&after=nonsense"))) == 2
+
+
+def test_percent_signs_and_nul_in_the_search_are_only_text(olivia: User) -> None:
+    parcels.mission(olivia, title="Half")
+    parcels.mission(olivia, title="100 % sure")
+    assert rows(get(olivia, f"{LIST}?q=%25")) == ["100 % sure"]
+    assert get(olivia, f"{LIST}?q=%00")
+
+
+def test_pages_are_stable_and_end(olivia: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PAGE", 2)
+    made = [parcels.mission(olivia, title=f"Parcel {number}").brief.title for number in range(5)]
+    seen, path = [], f"{LIST}?q=Parcel"
+    while path:
+        html = get(olivia, path)
+        seen += rows(html)
+        parcels.mission(olivia, title="Parcel that came meanwhile")
+        older = re.search(r'href="(\?[^"]*)">Older', html)
+        path = LIST + older.group(1).replace("&amp;", "&") if older else ""
+    assert seen == list(reversed(made))
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "words"),
+    [("signal:customs_cleared", "the message “customs cleared”"), ("timer", "a set time"),
+     ("tool:parcels.send", "parcels.send to answer again")],
+)  # fmt: skip
+def test_what_a_mission_waits_for_is_told_in_words(olivia: User, waits_for: str, words: str) -> None:
+    parcels.park(parcels.mission(olivia), waits_for)
+    text = re.sub(r"<[^>]*>", "", get(olivia, LIST))
+    assert words in text
+
+
+def test_a_waiting_decision_is_named_with_its_tier_and_linked(olivia: User) -> None:
+    decision = rail.asking(rail.running(olivia))
+    html = get(olivia, LIST)
+    assert f'supervisors: <a href="/queue/{decision.pk}/">Send the parcel to 1 High Street</a>' in html
+
+
+def test_an_ended_mission_shows_its_verdict(olivia: User) -> None:
+    parcels.complete(parcels.mission(olivia))
+    assert "<strong>delivered</strong>" in get(olivia, LIST)
+
+
+def test_empty_lists_say_what_to_do(olivia: User, outsider: User) -> None:
+    assert "/missions/start/" in get(olivia, LIST)
+    assert "No missions to see." in get(outsider, LIST)
+    assert "No mission fits." in get(olivia, f"{LIST}?q=nothing")
+
+
+def test_htmx_gets_the_results_alone_and_the_same(olivia: User) -> None:
+    parcels.mission(olivia, title="Only one")
+    whole, part = get(olivia, LIST), get(olivia, LIST, headers={"HX-Request": "true"})
+    assert rows(part) == rows(whole) == ["Only one"]
+    assert part.strip().startswith('<section class="card" id="mission-results"')
+    assert "<html" not in part
+
+
+def test_the_list_costs_the_same_for_many_missions(olivia: User, django_assert_max_num_queries: object) -> None:
+    for _ in range(12):
+        rail.asking(rail.running(olivia))
+    client = signed_in(olivia)
+    with django_assert_max_num_queries(12):  # type: ignore[operator]
+        client.get(LIST)
+
+
+# -- One mission -------------------------------------------------------------------------------------------------------
+
+
+def sentences(html: str) -> list[str]:
+    return re.findall(r'<p class="rail__sentence">([^<]*)', html)
+
+
+def test_the_narrative_tells_the_story_in_order_without_json(olivia: User, sam: User, fiona: User) -> None:
+    html = get(olivia, page_of(rail.approved_story(olivia, sam, fiona)))
+    assert [sentence.strip() for sentence in sentences(html)] == [
+        "olivia started “Deliver a parcel” over the API.", "Looked up the parcel.",
+        "Worker stopped; another one took over.", "Weigh the parcel.",
+        "Policy asks supervisors, then finance: Parcels cost money.",
+        "Waiting for supervisors, then finance: Send the parcel to 1 High Street.",
+        "sam approved (1 of 1). Now waiting for finance.", "Worker stopped; another one took over.",
+        "fiona approved (1 of 1).", "Approved by sam and fiona; the mission goes on.",
+        "Carrying out: Send the parcel to 1 High Street.",
+        "Done: Send the parcel to 1 High Street (reference P-1).", "Verdict: sent.",
+    ]  # fmt: skip
+    narrative = html.split('id="rail"')[1].split("</ol>")[0]
+    assert "{" not in narrative
+
+
+def test_the_log_has_every_item_with_its_payload(olivia: User, sam: User, fiona: User) -> None:
+    mission = rail.approved_story(olivia, sam, fiona)
+    html = get(olivia, f"{page_of(mission)}?view=log")
+    kinds = re.findall(r"<td>(\w+)</td>\s*<td class=\"log__path\">", html)
+    assert kinds == [
+        "started", "ruling", "outcome", "takeover", "step", "ruling", "asked", "vote", "takeover", "vote", "answered",
+        "intent", "outcome", "completed",
+    ]  # fmt: skip
+    assert "&quot;reference&quot;: &quot;P-1&quot;" in html
+
+
+def test_both_views_carry_one_id_and_one_cursor_an_item(olivia: User, sam: User, fiona: User) -> None:
+    mission = rail.approved_story(olivia, sam, fiona)
+    for view, count in (("narrative", 13), ("log", 14)):
+        html = get(olivia, f"{page_of(mission)}?view={view}")
+        ids = re.findall(r'id="(rail-\d[\d-]*)" data-cursor="([\d.]+)"', html)
+        assert len(ids) == len(set(ids)) == count
+        assert all(name == f"rail-{cursor.replace('.', '-')}" for name, cursor in ids)
+        assert f'data-cursor="{ids[-1][1]}"' in html.split('id="rail"')[1].split(">")[0]
+
+
+def test_fragment_ids_are_there_once(olivia: User) -> None:
+    mission = parcels.mission(olivia)
+    html = get(olivia, page_of(mission))
+    for name in (f"mission-header-{mission.uid}", f"effects-{mission.uid}", "rail", "nav-queue-count", "status"):
+        assert html.count(f'id="{name}"') == 1
+
+
+def test_the_head_says_what_it_waits_for_since_when_and_where_it_is(olivia: User) -> None:
+    mission = rail.running(olivia)
+    parcels.append(mission, Kind.STEP, {"name": "weigh", "title": "Check the weight"})
+    decision = rail.asking(mission)
+    Mission.objects.filter(pk=mission.pk).update(waits_since=database_now() - dt.timedelta(hours=4, minutes=5))
+    head = get(olivia, page_of(mission)).split("mission-header-")[1].split("</section>")[0]
+    text = " ".join(re.sub(r"<[^>]*>", "", head).split())
+    assert f"/queue/{decision.pk}/" in head
+    assert "Waits for supervisors: Send the parcel to 1 High Street since 4 h ago" in text
+    assert "Where it is Policy asks supervisors, then finance: Parcels cost money." in text
+
+
+@pytest.mark.parametrize(("end", "words"), [(parcels.complete, "Verdict: delivered"), (parcels.fail, "The van broke")])
+def test_the_head_of_an_ended_mission_says_how(olivia: User, end: object, words: str) -> None:
+    mission = end(parcels.mission(olivia))  # type: ignore[operator]
+    assert words in get(olivia, page_of(mission)).split("mission-header-")[1].split("</section>")[0]
+
+
+def test_the_ledger_lists_effects_with_their_state(olivia: User) -> None:
+    mission = parcels.mission(olivia)
+    assert "No effects." in get(olivia, page_of(mission))
+    effect = parcels.effect(mission)
+    ledger = get(olivia, page_of(mission)).split(f'id="effects-{mission.uid}"')[1]
+    assert "Send the van" in ledger
+    assert effect.key[:12] in ledger
+    assert "can be undone" in ledger
+
+
+def test_earlier_items_are_a_link_away(olivia: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("observability.console.views.ITEMS", 2)
+    mission = parcels.mission(olivia)
+    for number in range(3):
+        parcels.append(mission, Kind.OBSERVED, {"text": f"Observation {number}"})
+    html = get(olivia, page_of(mission))
+    assert sentences(html) == ["Observation 1.", "Observation 2."]
+    earlier = re.search(r'href="(\?[^"]*before=[^"]*)"', html)
+    assert earlier is not None
+    before = get(olivia, page_of(mission) + earlier.group(1).replace("&amp;", "&"))
+    assert sentences(before)[-1] == "Observation 0."
+    assert "data-past" in before
+
+
+@pytest.mark.parametrize("view", ["narrative", "log"])
+def test_hostile_text_is_escaped_and_made_visible(olivia: User, view: str) -> None:
+    mission = parcels.mission(olivia, title=HOSTILE)
+    parcels.append(mission, Kind.OBSERVED, {"text": HOSTILE})
+    parcels.append(mission, Kind.COMPLETED, {"verdict": HOSTILE, "summary": HOSTILE, "data": {HOSTILE: HOSTILE}})
+    for path in (LIST, f"{page_of(mission)}?view={view}"):
+        html = get(olivia, path)
+        assert "<script>alert" not in html
+        assert "\u202e" not in html
+        assert "⟦U+202E⟧" in html
+
+
+def test_pages_carry_no_inline_script_or_style(olivia: User, sam: User, fiona: User) -> None:
+    mission = rail.approved_story(olivia, sam, fiona)
+    for path in ("/login/", LIST, page_of(mission), f"{page_of(mission)}?view=log", "/missions/start/test.parcel/"):
+        html = (Client() if path == "/login/" else signed_in(olivia)).get(path).content.decode()
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|<style|\son\w+=", html)
+
+
+def test_the_demo_sign_ins_are_named_only_while_debugging(client: Client, settings: object) -> None:
+    settings.DEBUG = False  # type: ignore[attr-defined]
+    assert "olivia" not in client.get("/login/").content.decode()
+    settings.DEBUG = True  # type: ignore[attr-defined]
+    assert "olivia" in client.get("/login/").content.decode()
+
+
+def test_signing_in_and_out(client: Client, olivia: User) -> None:
+    wrong = client.post("/login/", {"username": "olivia", "password": "no"})
+    assert "do not match" in wrong.content.decode()
+    right = client.post("/login/", {"username": "olivia", "password": "standfast", "next": LIST})
+    assert (right.status_code, right["Location"]) == (302, LIST)
+    assert client.get("/logout/").status_code == 405
+    assert client.post("/logout/").status_code == 302
+    assert client.get(LIST).status_code == 302
