@@ -165,5 +165,11 @@ class MisusedContext(StandfastError):
     code = "misused_context"
 
 
+class PooledConnection(StandfastError):
+    """The database is reached through a pooler in transaction mode; mission workers need a direct connection."""
+
+    code = "pooled_connection"
+
+
 class Suspended(BaseException):
     """The mission has left memory; nothing may run here any more. Never catch it."""

@@ -65,7 +65,7 @@ async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     except Refusal as refusal:
         run.finished()
         return State.COMPLETED, _completed(Verdict(refusal.verdict, str(refusal), refusal.facts))
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a mission may end itself, not the worker
         run.finished()
         return State.FAILED, _failed(error)
 
@@ -75,7 +75,7 @@ def _completed(verdict: Verdict) -> Json:
     return {"verdict": verdict.verdict[:VERDICT_LENGTH], "summary": verdict.summary, "data": data}
 
 
-def _failed(error: Exception) -> Json:
+def _failed(error: BaseException) -> Json:
     trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
     name = error.code if isinstance(error, StandfastError) else type(error).__name__
     return {"error": {"type": name, "message": str(error) or type(error).__name__, "traceback": trace}}

@@ -35,7 +35,7 @@ class Branch:
 
     def path(self, name: str) -> str:
         """The key of the next call of this name here: path/name#occurrence."""
-        if not name or len(name) > 100 or "/" in name or "#" in name:
-            raise MisusedContext(f"{name!r} is no usable name: 1 to 100 characters, without / and #.")
+        if not name.isprintable() or not 0 < len(name) <= 100 or "/" in name or "#" in name:
+            raise MisusedContext(f"{name!r} is no usable name: 1 to 100 printable characters, without / and #.")
         count = self.counts[name] = self.counts.get(name, 0) + 1
         return f"{self.prefix}{name}#{count}"

@@ -33,7 +33,7 @@ AGAIN_SECONDS = 0.002  # a skipped row is held for the length of somebody's shor
 # Known aborts: nothing was written and nothing is wrong with the rows (serialisation, deadlock, lock, cancelled,
 # disk full, out of memory, too many connections, configured limit).
 TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "53400")
-LOST = ("57P01", "57P02", "57P03", "08")  # the server is going away
+REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
 STATEMENTS = ("append", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle")
 SETUP = (
@@ -185,8 +185,9 @@ class Lane:
         self.call((b"fence", (int8s(ids),))).add_done_callback(answered)
 
     def _failed(self, batch: Batch, error: Refused) -> None:
-        if error.sqlstate.startswith(LOST):
-            return  # the end of the session follows and is what counts
+        if not error.sqlstate.startswith((*REFUSALS, *TRANSIENT)):
+            self.session.fail(error)  # the server goes away, or the schema changed under us: start over
+            return
         if error.sqlstate in TRANSIENT:
             facts = {"action": "batch_again", "sqlstate": error.sqlstate}
             logger.warning("A batch was aborted; trying again", extra=facts)

@@ -24,6 +24,7 @@ from missions.engine.hints import Hints
 from missions.engine.hosts import Identity, end_process, identity
 from missions.engine.session import Refused, open_session
 from missions.engine.statements import statement
+from missions.errors import PooledConnection
 
 logger = logging.getLogger(__name__)
 RING = "standfast_ring"  # a worker has come: look who is next
@@ -61,10 +62,12 @@ class Liveness:
         self.aux.on_notify = self._notified
         self.ring = await open_session(
             f"standfast ring {me}", statements={name: statement(name) for name in RING_STATEMENTS},
-            setup=[f"set lock_timeout = '{RING_WAIT}'"], on_lost=self._on_lost,
+            setup=[f"set lock_timeout = '{RING_WAIT}'", "set client_connection_check_interval = '1s'"],
+            on_lost=self._on_lost,
         )
         self.hints = Hints(self.aux)
         await self._register(identity(), backend_pid)
+        await self._refuse_pooler(backend_pid)
         await self._sweep()
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
 
@@ -74,6 +77,13 @@ class Liveness:
             int4(backend_pid),
         )))
         await self.aux.call((b"notify", (RING.encode(), b"")))
+
+    async def _refuse_pooler(self, backend_pid: int) -> None:
+        """The lane's lock must be held by the very session that commits; a pooler in transaction mode breaks that."""
+        found = (await self.aux.call((b"holders", (int8(self.worker_id),))))[0]
+        holders = [read_int(found.get_value(row, 4) or b"") for row in range(found.ntuples)]
+        if holders != [backend_pid]:
+            raise PooledConnection
 
     async def close(self) -> None:
         """Stop watching and end the sessions."""

@@ -65,6 +65,7 @@ class Run:
         self.live = not self.record
         self.running = 1
         self.poisoned = self.parking = False
+        self.refusals = 0
         self.step = entries[-1].path if entries else ""
         self.evidence: list[dict[str, Any]] = []
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
@@ -243,6 +244,16 @@ class Run:
         body = dump({"reason": reason, "detail": detail})
         release = Release(state=State.PAUSED, inbox_seq=self.inbox_seq, reason=reason, step=self.step)
         self.release(release, Draft(kind=Kind.PAUSED, path="", payload=body))
+
+    def refused(self, reason: str) -> None:
+        """The database refuses an entry of this mission: pause it, without an entry where even that is refused."""
+        self.refusals += 1
+        self.parking = False
+        words = "refused by the database"
+        if self.refusals == 1:
+            self.pause(words, reason)
+        else:
+            self.release(Release(state=State.PAUSED, inbox_seq=self.inbox_seq, reason=words))
 
     def poison(self) -> None:
         """Nothing may run here any more: every call raises Suspended, then the tasks are cancelled."""

@@ -66,7 +66,7 @@ class Session:
             self._waiting.append(answer)
             self._flush()
         except psycopg.Error as error:
-            self._lose(error)
+            self.fail(error)
 
     async def call(self, *calls: Call) -> list[PGresult]:
         """Send calls under one Sync; their results. Raises Refused. Never returns once the session is lost."""
@@ -113,7 +113,8 @@ class Session:
             self._loop.remove_writer(self._fd)
         self._connection.close()
 
-    def _lose(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """Give the session up as lost."""
         if not self.lost:
             self.lost = True
             self._detach()
@@ -131,7 +132,7 @@ class Session:
         try:
             self._flush()
         except psycopg.Error as error:
-            self._lose(error)
+            self.fail(error)
 
     def _read(self) -> None:
         try:
@@ -142,7 +143,7 @@ class Session:
                 while (note := self._pg.notifies()) is not None:
                     self.on_notify(note.relname.decode(), note.extra.decode())
         except psycopg.Error as error:
-            self._lose(error)
+            self.fail(error)
 
     def _take(self, result: PGresult | None) -> None:
         if result is None:

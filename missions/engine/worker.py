@@ -196,8 +196,7 @@ class Incarnation:
     def _refused(self, mission_id: int, reason: str) -> None:
         run = self._runs.get(mission_id)
         if run is not None:
-            run.parking = False
-            run.pause("refused by the database", reason)
+            run.refused(reason)
 
     def _lose(self, error: BaseException) -> None:
         """Fence ourselves: nothing of this incarnation goes on."""

@@ -16,7 +16,6 @@ from missions.errors import InvalidInput
 
 LONG_TEXTS = ("note", "comment", "description", "text", "body", "instructions", "goal", "message")
 LONG_FROM = 300  # a text that may be this long gets a text area
-DECIMAL = "^(?!^[-+.]*$)"
 TITLE, ONCE = "form-title", "form-once"  # no property of an input can be called so
 Schema = dict[str, Any]
 
@@ -102,9 +101,10 @@ def _resolved(part: Schema, root: Schema) -> Schema:
 
 
 def _is_decimal(part: Schema) -> bool:
-    """Whether this is a Decimal: a text of this format, or, as schemas have it, with a pattern that begins like this."""
+    """Whether this is a Decimal: a text of this format, or, as Pydantic writes it, a number or a text."""
     kinds = part.get("anyOf", (part,))
-    return any(one.get("format") == "decimal" or str(one.get("pattern", "")).startswith(DECIMAL) for one in kinds)
+    types = {one.get("type") for one in kinds} - {"null"}
+    return types == {"number", "string"} or any(one.get("format") == "decimal" for one in kinds)
 
 
 def _field(name: str, part: Schema, *, required: bool) -> forms.Field:

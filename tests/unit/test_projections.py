@@ -112,8 +112,9 @@ ODD: list[Any] = [None, "", 7, -1, [], {}, [None], {"x": []}, "x" * 9000, "\x00"
 def test_odd_payloads_never_fail_and_still_give_one_short_line(kind: str) -> None:
     names = {
         "title", "name", "tool", "sentence", "text", "tiers", "answer", "error", "outcome", "state", "found", "verdict",
-        "why", "until", "reference", "voter", "nth", "quorum", "by", "reason", "detail", "decision", "count", "resume_at",
-        "confidence", "findings", "round", "choice", "comment", "reason_code", "via", "started_by", "level", "effect_class", "summary", "next_group",
+        "why", "until", "reference", "voter", "nth", "quorum", "by", "reason", "detail", "decision", "count",
+        "resume_at", "confidence", "findings", "round", "choice", "comment", "reason_code", "via", "started_by",
+        "level", "effect_class", "summary", "next_group",
     }  # fmt: skip
     for value in ODD:
         seen = observe(item(kind, **dict.fromkeys(names, value)))

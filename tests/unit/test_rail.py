@@ -45,7 +45,8 @@ NOW = dt.datetime(2026, 11, 22, 17, 40, tzinfo=dt.UTC)
     ("seconds", "words"),
     [
         (0, "just now"), (-4, "just now"), (-5, "5 s ago"), (-59, "59 s ago"), (-60, "1 min ago"),
-        (-3599, "59 min ago"), (-3600, "1 h ago"), (-172_799, "47 h ago"), (-172_800, "2 d ago"), (90, "in 1 min"), (4 * 3600, "in 4 h"),
+        (-3599, "59 min ago"), (-3600, "1 h ago"), (-172_799, "47 h ago"), (-172_800, "2 d ago"), (90, "in 1 min"),
+        (4 * 3600, "in 4 h"),
     ],
 )  # fmt: skip
 def test_distances_are_told_in_the_largest_fitting_unit(seconds: int, words: str) -> None:

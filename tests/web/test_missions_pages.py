@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import reverse
 
-from missions.engine.clock import database_now
-from missions.models import Kind, Mission, State
+from missions.models import State
 from observability.console import listing
 from tests import parcels, rail
 from tests.conftest import Person
+from tests.web.visits import get, page_of, signed_in
 
 pytestmark = pytest.mark.django_db
 LIST = "/missions/"
-HOSTILE = "Deliver \u202egpj.exe <script>alert(1)</script>"
-
-
-def signed_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def get(user: User, path: str, **options: object) -> str:
-    response = signed_in(user).get(path, **options)
-    assert response.status_code == 200
-    return response.content.decode()
-
-
-def page_of(mission: Mission) -> str:
-    return reverse("mission", args=[mission.uid])
 
 
 def rows(html: str) -> list[str]:
@@ -53,7 +34,7 @@ def test_members_of_the_six_groups_see_all_missions(person: Person, outsider: Us
     assert f'id="mission-header-{mission.uid}"' in get(reader, page_of(mission))
 
 
-def test_owners_see_their_own_missions_and_outsiders_none_of_others(person: Person, olivia: User, outsider: User) -> None:
+def test_owners_see_their_missions_and_outsiders_none_of_others(person: Person, olivia: User, outsider: User) -> None:
     theirs, mine = parcels.mission(olivia, title="Olivia's"), parcels.mission(outsider, title="Mine")
     assert rows(get(outsider, LIST)) == ["Mine"]
     assert signed_in(outsider).get(page_of(mine)).status_code == 200
@@ -163,64 +144,11 @@ def test_the_list_costs_the_same_for_many_missions(olivia: User, django_assert_m
 # -- One mission -------------------------------------------------------------------------------------------------------
 
 
-def sentences(html: str) -> list[str]:
-    return re.findall(r'<p class="rail__sentence">([^<]*)', html)
-
-
-def test_the_narrative_tells_the_story_in_order_without_json(olivia: User, sam: User, fiona: User) -> None:
-    html = get(olivia, page_of(rail.approved_story(olivia, sam, fiona)))
-    assert [sentence.strip() for sentence in sentences(html)] == [
-        "olivia started “Deliver a parcel” over the API.", "Looked up the parcel.",
-        "Worker stopped; another one took over.", "Weigh the parcel.",
-        "Policy asks supervisors, then finance: Parcels cost money.",
-        "Waiting for supervisors, then finance: Send the parcel to 1 High Street.",
-        "sam approved (1 of 1). Now waiting for finance.", "Worker stopped; another one took over.",
-        "fiona approved (1 of 1).", "Approved by sam and fiona; the mission goes on.",
-        "Carrying out: Send the parcel to 1 High Street.",
-        "Done: Send the parcel to 1 High Street (reference P-1).", "Verdict: sent.",
-    ]  # fmt: skip
-    narrative = html.split('id="rail"')[1].split("</ol>")[0]
-    assert "{" not in narrative
-
-
-def test_the_log_has_every_item_with_its_payload(olivia: User, sam: User, fiona: User) -> None:
-    mission = rail.approved_story(olivia, sam, fiona)
-    html = get(olivia, f"{page_of(mission)}?view=log")
-    kinds = re.findall(r"<td>(\w+)</td>\s*<td class=\"log__path\">", html)
-    assert kinds == [
-        "started", "ruling", "outcome", "takeover", "step", "ruling", "asked", "vote", "takeover", "vote", "answered",
-        "intent", "outcome", "completed",
-    ]  # fmt: skip
-    assert "&quot;reference&quot;: &quot;P-1&quot;" in html
-
-
-def test_both_views_carry_one_id_and_one_cursor_an_item(olivia: User, sam: User, fiona: User) -> None:
-    mission = rail.approved_story(olivia, sam, fiona)
-    for view, count in (("narrative", 13), ("log", 14)):
-        html = get(olivia, f"{page_of(mission)}?view={view}")
-        ids = re.findall(r'id="(rail-\d[\d-]*)" data-cursor="([\d.]+)"', html)
-        assert len(ids) == len(set(ids)) == count
-        assert all(name == f"rail-{cursor.replace('.', '-')}" for name, cursor in ids)
-        assert f'data-cursor="{ids[-1][1]}"' in html.split('id="rail"')[1].split(">")[0]
-
-
 def test_fragment_ids_are_there_once(olivia: User) -> None:
     mission = parcels.mission(olivia)
     html = get(olivia, page_of(mission))
     for name in (f"mission-header-{mission.uid}", f"effects-{mission.uid}", "rail", "nav-queue-count", "status"):
         assert html.count(f'id="{name}"') == 1
-
-
-def test_the_head_says_what_it_waits_for_since_when_and_where_it_is(olivia: User) -> None:
-    mission = rail.running(olivia)
-    parcels.append(mission, Kind.STEP, {"name": "weigh", "title": "Check the weight"})
-    decision = rail.asking(mission)
-    Mission.objects.filter(pk=mission.pk).update(waits_since=database_now() - dt.timedelta(hours=4, minutes=5))
-    head = get(olivia, page_of(mission)).split("mission-header-")[1].split("</section>")[0]
-    text = " ".join(re.sub(r"<[^>]*>", "", head).split())
-    assert f"/queue/{decision.pk}/" in head
-    assert "Waits for supervisors: Send the parcel to 1 High Street since 4 h ago" in text
-    assert "Where it is Policy asks supervisors, then finance: Parcels cost money." in text
 
 
 @pytest.mark.parametrize(("end", "words"), [(parcels.complete, "Verdict: delivered"), (parcels.fail, "The van broke")])
@@ -239,37 +167,6 @@ def test_the_ledger_lists_effects_with_their_state(olivia: User) -> None:
     assert "can be undone" in ledger
 
 
-def test_earlier_items_are_a_link_away(olivia: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("observability.console.views.ITEMS", 2)
-    mission = parcels.mission(olivia)
-    for number in range(3):
-        parcels.append(mission, Kind.OBSERVED, {"text": f"Observation {number}"})
-    html = get(olivia, page_of(mission))
-    assert sentences(html) == ["Observation 1.", "Observation 2."]
-    earlier = re.search(r'href="(\?[^"]*before=[^"]*)"', html)
-    assert earlier is not None
-    before = get(olivia, page_of(mission) + earlier.group(1).replace("&amp;", "&"))
-    assert sentences(before)[-1] == "Observation 0."
-    assert "data-past" in before
-
-
-@pytest.mark.parametrize("view", ["narrative", "log"])
-def test_hostile_text_is_escaped_and_made_visible(olivia: User, view: str) -> None:
-    mission = parcels.mission(olivia, title=HOSTILE)
-    parcels.append(mission, Kind.OBSERVED, {"text": HOSTILE})
-    parcels.append(mission, Kind.COMPLETED, {"verdict": HOSTILE, "summary": HOSTILE, "data": {HOSTILE: HOSTILE}})
-    for path in (LIST, f"{page_of(mission)}?view={view}"):
-        html = get(olivia, path)
-        assert "<script>alert" not in html
-        assert "\u202e" not in html
-        assert "⟦U+202E⟧" in html
-
-
-def test_pages_carry_no_inline_script_or_style(olivia: User, sam: User, fiona: User) -> None:
-    mission = rail.approved_story(olivia, sam, fiona)
-    for path in ("/login/", LIST, page_of(mission), f"{page_of(mission)}?view=log", "/missions/start/test.parcel/"):
-        html = (Client() if path == "/login/" else signed_in(olivia)).get(path).content.decode()
-        assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|<style|\son\w+=", html)
 
 
 def test_the_demo_sign_ins_are_named_only_while_debugging(client: Client, settings: object) -> None:

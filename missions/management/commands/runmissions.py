@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from missions.context import Context
-from missions.effects import dispatch
 from missions.engine.worker import Worker
+from missions.tools import catalogue, mcp_client
 
 LEFTOVER_SECONDS = 3.0  # what still runs then was fenced long ago and can record nothing
 
@@ -37,6 +37,8 @@ async def serve(concurrency: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
-    await worker.run()
-    if dispatch.open_calls():
-        await asyncio.sleep(0)
+    catalogue.warm()
+    try:
+        await worker.run()
+    finally:
+        await mcp_client.close()

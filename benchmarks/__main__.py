@@ -1,0 +1,67 @@
+"""`python -m benchmarks [ONLY=steps,wake] [PEERS=pgbench]`: measure, print a table, write benchmarks/results.json.
+
+`make bench` calls it; both variables may also come from the environment. Needs nothing running, and leaves nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.place import prepare
+
+FOLDER = prepare()
+
+from benchmarks.bench import Bench  # noqa: E402  (Django is set up only now)
+from benchmarks.cluster import running  # noqa: E402
+from benchmarks.results import FILE, Results  # noqa: E402
+from benchmarks.workloads import (  # noqa: E402
+    idle, parked, resume, ruling, start_to_done, steps, takeover, wake,
+)
+
+WORKLOADS = {
+    "steps": steps.run, "start_to_done": start_to_done.run, "wake": wake.run, "takeover": takeover.run,
+    "resume": resume.run, "parked": parked.run, "idle": idle.run, "ruling": ruling.run,
+}
+PEERS = ("pgbench",)
+
+
+def chosen(name: str, known: tuple[str, ...], words: list[str]) -> list[str]:
+    """The names in NAME=a,b of the command line or the environment; all of them where it is not given. Exits with 2."""
+    given = next((word.partition("=")[2] for word in words if word.startswith(f"{name}=")), os.environ.get(name, ""))
+    names = [part.strip() for part in given.split(",") if part.strip()]
+    if strange := [part for part in names if part not in known]:
+        print(f"benchmarks: {name}={','.join(strange)} is not known here; known: {', '.join(known)}", file=sys.stderr)
+        raise SystemExit(2)
+    return names or list(known)
+
+
+def main(words: list[str], folder: Path) -> None:
+    """Run what was chosen. What was measured before a failure is kept."""
+    only, peers = chosen("ONLY", tuple(WORKLOADS), words), chosen("PEERS", PEERS, words)
+    console = Console()
+    results = Results(console)
+    with running(folder) as cluster:
+        bench = Bench(cluster=cluster, folder=folder, results=results, peers=tuple(peers))
+        try:
+            for name in only:
+                console.print(f"[bold]{name}[/] (load {os.getloadavg()[0]:.1f})")
+                cluster.settle()
+                results.timed(name, functools.partial(WORKLOADS[name], bench))
+        finally:
+            if results.measured:
+                results.save(folder)
+                results.show()
+                console.print(f"written to {FILE}")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:], FOLDER)
+    finally:
+        shutil.rmtree(FOLDER, ignore_errors=True)

@@ -1,0 +1,77 @@
+"""What workloads share: the run's cluster and results, and missions that begin all at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.db import connection
+
+from benchmarks.cluster import Cluster
+from benchmarks.results import Results
+from missions.engine import starting
+from missions.engine.feed import DUE
+from missions.models import Brief, Entry, Mission
+
+LEAD = "interval '0.3 seconds'"  # between the opening and the missions' start: every worker has heard by then
+OWN = {"id", "uid", "tx", "mission_id", "idempotency_key"}  # columns that no two missions share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a workload gets."""
+
+    cluster: Cluster
+    folder: Path
+    results: Results
+    peers: tuple[str, ...]
+
+    def closed(self, type: str, count: int, given: dict[str, Any]) -> list[int]:
+        """That many missions, started and not due before they are opened; their ids."""
+        first = starting.start(type, given, start_at=self.cluster.one("select missions_now() + interval '1 day'"))[0].pk
+        return [first, *copies(first, count - 1)]
+
+    def open(self, missions: Sequence[int]) -> dt.datetime:
+        """Make all of them due at the same moment, in a third of a second; returns it, on the database's clock."""
+        due: dt.datetime = self.cluster.one(f"select missions_now() + {LEAD}")
+        self.cluster.do("update missions_mission set wake_at = %s where id = any (%s)", due, list(missions))
+        self.cluster.do("select pg_notify(%s, '')", DUE)
+        return due
+
+    def ended(self, missions: Sequence[int]) -> None:
+        """Wait until all of them have ended. Raises TimeoutError."""
+        count = "select count(*) from missions_outcome where mission_id = any (%s)"
+        self.cluster.until(count, list(missions), is_=len(missions))
+
+    def parked(self, missions: Sequence[int]) -> None:
+        """Wait until all of them wait for something and no worker holds them. Raises TimeoutError."""
+        count = "select count(*) from missions_mission where id = any (%s) and owner is null and waits_for <> ''"
+        self.cluster.until(count, list(missions), is_=len(missions))
+
+
+def copies(mission: int, count: int) -> list[int]:
+    """That many copies of a mission that no worker has claimed yet, in one statement a table; their ids.
+
+    They are rows as `start` writes them, but for their hash chain, which still names the original's uid.
+    """
+    with connection.cursor() as cursor:
+        columns = _columns(Mission)
+        cursor.execute(
+            f"insert into missions_mission (uid, {columns}) select gen_random_uuid(), {columns} "
+            f"from missions_mission, generate_series(1, %s) where id = %s returning id", [count, mission],
+        )  # fmt: skip
+        ids = [row[0] for row in cursor.fetchall()]
+        for model in (Brief, Entry):
+            columns, table = _columns(model), model._meta.db_table
+            cursor.execute(
+                f"insert into {table} (mission_id, {columns}) select fresh, {columns} "
+                f"from {table}, unnest(%s::bigint[]) as fresh where mission_id = %s", [ids, mission],
+            )  # fmt: skip
+    return ids
+
+
+def _columns(model: type[Mission | Brief | Entry]) -> str:
+    return ", ".join(field.column for field in model._meta.local_concrete_fields if field.column not in OWN)

@@ -1,0 +1,82 @@
+"""What the whole system asks of the database while nothing happens.
+
+Everything runs that `manage.py up` starts, but for the demo payment server, and nobody is signed in. The server's log
+is counted for a while after all have settled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+
+from benchmarks.bench import Bench
+from benchmarks.cluster import wait_for
+from benchmarks.place import PROJECT
+from benchmarks.processes import Process
+from benchmarks.statements import Statement, logged
+from config.processes import Plan
+
+NAME = "idle"
+WORKERS = 2
+SETTLE_SECONDS, ROUND_SECONDS, ROUNDS = 15.0, 20.0, 3
+GOAL = 2.0
+HEARTBEAT = "heartbeat"
+
+
+def run(bench: Bench) -> None:
+    """Start everything, let it settle, count."""
+    cluster, results = bench.cluster, bench.results
+    with system(bench):
+        time.sleep(SETTLE_SECONDS)
+        rounds = [count(bench, ROUND_SECONDS) for _ in range(ROUNDS)]
+    rates = [len(statements) / ROUND_SECONDS for statements in rounds]
+    median = results.add(NAME, "statements of the whole idle system", "1/s", rates)
+    every = [statement for statements in rounds for statement in statements]
+    for name, times in Counter((one.application.split(" ")[0] or "-", one.name) for one in every).most_common():
+        results.console.print(f"    {times / len(rounds) / ROUND_SECONDS:6.3f}/s  {name[0]}  {name[1]}", highlight=False)
+    touching = Counter(one.name for one in every if one.touches_missions and one.name != HEARTBEAT)
+    for name, times in touching.items():
+        results.add(NAME, f"touches mission tables: {name}", "1/s", [times / ROUNDS / ROUND_SECONDS])
+    results.at_most(NAME, "statements a second, whole system", median, GOAL)
+    results.at_most(NAME, "statements on mission tables but heartbeats", float(sum(touching.values())), 0.0)
+    cluster.settle()
+
+
+def count(bench: Bench, seconds: float) -> list[Statement]:
+    """The statements of so many seconds."""
+    with logged(bench.cluster.configure, bench.cluster.log) as since:
+        time.sleep(seconds)
+        return since()
+
+
+@contextlib.contextmanager
+def system(bench: Bench) -> Iterator[list[Process]]:
+    """The programs of `manage.py up` without demo data, ready."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    plan = Plan(
+        manage=PROJECT / "manage.py", data=bench.folder, host="127.0.0.1", port=port, workers=WORKERS, drain=5,
+        payments_port=None,
+    )  # fmt: skip
+    started = [Process(program.name, program.command, bench.folder) for program in plan.programs()]
+    try:
+        living = "select count(*) from missions_worker where dead_at is null and pid = any (%s)"
+        bench.cluster.until(living, [process.pid for process in started], is_=WORKERS)
+        wait_for(lambda: _answers(f"http://127.0.0.1:{port}/healthz"), what="the web server answers")
+        yield started
+    finally:
+        for process in started:
+            process.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,14 @@
+"""How long one ruling takes under a policy of 200 rules that all apply; `benchmarks.ruling` measures."""
+
+from __future__ import annotations
+
+from benchmarks import ruling
+from benchmarks.bench import Bench
+
+NAME = "ruling"
+ROUNDS = 5
+
+
+def run(bench: Bench) -> None:
+    """In this process: a ruling asks no other one."""
+    bench.results.add_samples(NAME, f"ruling over {ruling.RULES} rules", "ms", [ruling.run() for _ in range(ROUNDS)])

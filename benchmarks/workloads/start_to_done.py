@@ -1,0 +1,36 @@
+"""From `start` to the end of a mission of one step, as its caller sees it.
+
+The clock starts before `start` is called and stops when another session first sees the outcome; it looks every
+half millisecond. Three transactions lie between: the start, the step with its claim, the end.
+"""
+
+from __future__ import annotations
+
+import time
+
+from benchmarks.bench import Bench
+from benchmarks.processes import workers
+from missions.engine import starting
+
+NAME = "start_to_done"
+ROUNDS, SAMPLES, WARM = 4, 30, 10
+PAUSE_SECONDS, LOOK_SECONDS = 0.05, 0.0005
+ENDED = "select count(*) from missions_outcome where mission_id = %s"
+
+
+def run(bench: Bench) -> None:
+    """Start one at a time, with two workers waiting."""
+    with workers(bench.cluster, bench.folder, 2):
+        times = [once(bench) for _ in range(WARM + ROUNDS * SAMPLES)][WARM:]
+    rounds = [times[start : start + SAMPLES] for start in range(0, len(times), SAMPLES)]
+    bench.results.add_samples(NAME, "start to outcome", "ms", rounds)
+
+
+def once(bench: Bench) -> float:
+    """Start a mission of one step; milliseconds until its outcome was seen."""
+    time.sleep(PAUSE_SECONDS)
+    begun = time.monotonic()
+    mission, _ = starting.start("bench.steps", {"steps": 1})
+    while not bench.cluster.one(ENDED, mission.pk):
+        time.sleep(LOOK_SECONDS)
+    return (time.monotonic() - begun) * 1000

@@ -1,0 +1,81 @@
+"""Durable steps a second at 1, 16 and 256 missions, beside single-row commits by pgbench.
+
+Each round measures both, one right after the other and in turns first, so that whatever else the machine does meets
+both: the ratio of a round is the figure, its absolute values depend on the disk. A step's clock runs from the moment
+at which the missions are due until the last of them has ended: claims and ends are in it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import pgbench
+from benchmarks.bench import Bench
+from benchmarks.processes import Worker, workers
+
+NAME = "steps"
+ROUNDS = 7
+SLICE_SECONDS = 1.5  # how long one measurement is to last, about
+PAIRS = ((1, 1), (16, 16), (256, 64))  # missions, and pgbench's clients beside them
+GOALS = {1: 0.45, 16: 1.2, 256: 2.5}
+SPAN = "select extract(epoch from max(ended_at) - %s)::float from missions_outcome where mission_id = any (%s)"
+ROW_BYTES = "select avg(pg_column_size(entry.*))::int from missions_journal as entry where kind = 'step'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """One measurement of ours."""
+
+    rate: float  # steps a second
+    cpu: float  # microseconds of the worker's CPU time a step
+
+
+def run(bench: Bench) -> None:
+    """Measure all concurrencies in interleaved rounds."""
+    with workers(bench.cluster, bench.folder) as (worker,):
+        lengths = {count: _warm(bench, worker, count) for count, _ in PAIRS}
+        peer = pgbench.Inserts(bench, bench.cluster.one(ROW_BYTES)) if "pgbench" in bench.peers else None
+        slices: dict[int, list[Slice]] = {count: [] for count, _ in PAIRS}
+        peers: dict[int, list[float]] = {count: [] for count, _ in PAIRS}
+        for number in range(ROUNDS):
+            for count, clients in PAIRS:
+                turns: list[Callable[[], None]] = [
+                    lambda count=count: slices[count].append(measure(bench, worker, count, lengths[count]))  # type: ignore[misc]
+                ]
+                if peer is not None:
+                    turns.append(lambda count=count, clients=clients: peers[count].append(peer.rate(clients)))  # type: ignore[misc]
+                for turn in turns if number % 2 else reversed(turns):
+                    turn()
+    _tell(bench, slices, peers)
+
+
+def _warm(bench: Bench, worker: Worker, count: int) -> int:
+    """A first slice, not counted, that also says how many steps a mission must have to fill a slice."""
+    first = measure(bench, worker, count, max(20, 400 // count))
+    return max(20, min(5000, round(first.rate * SLICE_SECONDS / count)))
+
+
+def measure(bench: Bench, worker: Worker, count: int, length: int) -> Slice:
+    """Run `count` missions of `length` steps side by side."""
+    missions = bench.closed("bench.steps", count, {"steps": length})
+    due = bench.open(missions)
+    before = worker.cpu()
+    bench.ended(missions)
+    cpu, done = worker.cpu() - before, count * length
+    return Slice(rate=done / bench.cluster.one(SPAN, due, missions), cpu=cpu / done * 1_000_000)
+
+
+def _tell(bench: Bench, slices: dict[int, list[Slice]], peers: dict[int, list[float]]) -> None:
+    results = bench.results
+    for count, clients in PAIRS:
+        ours = [slice_.rate for slice_ in slices[count]]
+        results.add(NAME, "steps", "1/s", ours, concurrency=count)
+        results.add(NAME, "worker CPU a step", "us", [slice_.cpu for slice_ in slices[count]], concurrency=count)
+        if not peers[count]:
+            continue
+        results.add(NAME, "single-row commits", "1/s", peers[count], concurrency=clients, system="pgbench")
+        each = [mine / theirs for mine, theirs in zip(ours, peers[count], strict=True)]
+        results.add(NAME, f"steps to pgbench at {clients}", "ratio", each, concurrency=count)
+        results.at_least(NAME, "pgbench", statistics.median(each), GOALS[count], concurrency=count)

@@ -1,0 +1,186 @@
+"""What tests of live pages need: the real web server on the test database, a browser, and sockets.
+
+pytest-django's own live server speaks no WebSocket, so daphne runs as it does in production, in its own process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from websockets.sync.client import ClientConnection, connect
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PATIENCE = 30.0  # seconds until the server must answer
+ROOT = Path(__file__).resolve().parent.parent.parent
+expect.set_options(timeout=10_000)
+
+
+class WebServer:
+    """One daphne process on the test database; `start` again uses the same port."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Run it, and wait until it listens."""
+        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "--websocket_timeout", "-1"]
+        self._process = subprocess.Popen(
+            [*command, "config.asgi:application"], cwd=ROOT, env=_environment(), text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        lines: queue.Queue[str] = queue.Queue()
+        assert self._process.stderr is not None
+        threading.Thread(target=_drain, args=(self._process.stderr, lines), daemon=True).start()
+        said = ""
+        while not (found := re.search(r"Listening on TCP address 127\.0\.0\.1:(\d+)", said)):
+            line = lines.get(timeout=PATIENCE)
+            assert line, f"the web server ended: {said}"
+            said += line
+        self.port = int(found.group(1))
+
+    def kill(self) -> None:
+        """End it without a farewell."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            assert self._process.stderr is not None
+            self._process.stderr.close()
+            self._process = None
+
+
+def _drain(stream: IO[str], lines: queue.Queue[str]) -> None:
+    with contextlib.suppress(ValueError):  # the stream is closed when the server was killed
+        for line in stream:
+            lines.put(line)
+    lines.put("")
+
+
+def _environment() -> dict[str, str]:
+    place = connection.settings_dict
+    host = urlencode({"host": place["HOST"], "port": place["PORT"], "user": place["USER"], "password": place["PASSWORD"]})
+    return {
+        **os.environ, "DATABASE_URL": f"postgres:///{place['NAME']}?{host}", "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY, "MISSIONS_MODULES": "tests.parcels",
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def shared_server(django_db_setup: None) -> Iterator[WebServer]:
+    """The web server of all tests that do not harm it."""
+    server = WebServer()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def site(shared_server: WebServer, transactional_db: None) -> str:
+    """The address of the running web server."""
+    return shared_server.url
+
+
+@pytest.fixture
+def own_server(transactional_db: None) -> Iterator[WebServer]:
+    """A web server that the test may kill and start again."""
+    server = WebServer()
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The browser. It ends with the module: Playwright keeps a loop running that asynchronous tests would trip over."""
+    if not CHROMIUM.exists():
+        assert "CI" not in os.environ, "the browser tests need Chromium: apt-get install chromium"
+        pytest.skip("Chromium is not installed")
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # the same running loop would make Django refuse the ORM
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+def session_of(user: User) -> str:
+    """A fresh session key of the user."""
+    client = Client()
+    client.force_login(user)
+    return str(client.cookies[settings.SESSION_COOKIE_NAME].value)
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(chromium: Browser, site: str) -> Iterator[Visit]:
+    """A factory: `visit(user, "/missions/", color_scheme="dark")` is a page, signed in; options are the context's.
+
+    What the browser complains of in any of them, such as a breach of the content security policy, fails the test.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def note(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"{message.text} ({message.location.get('url')})")
+
+    def open_page(user: User | None, path: str, *, base: str = site, **options: object) -> Page:
+        context = chromium.new_context(base_url=base, **{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        if user is not None:
+            name = settings.SESSION_COOKIE_NAME
+            context.add_cookies([{"name": name, "value": session_of(user), "url": base}])
+        page = context.new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(path)
+        return page
+
+    open_page.complaints = complaints  # type: ignore[attr-defined]
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+Dial = Callable[..., ClientConnection]
+
+
+@pytest.fixture
+def dial(site: str) -> Iterator[Dial]:
+    """A factory: `dial(user, "/ws/queue/")` is an open socket with the user's session, closed after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def call(user: User | None, path: str, *, origin: str = site, session: str = "") -> ClientConnection:
+            key = session or (session_of(user) if user is not None else "")
+            headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={key}"} if key else {}
+            url = f"ws://{urlsplit(site).netloc}{path}"
+            return stack.enter_context(connect(url, origin=origin, additional_headers=headers))  # type: ignore[arg-type]
+
+        yield call
