@@ -22,12 +22,13 @@ from observability.models import Check
 from observability.stream import settled_before
 
 logger = logging.getLogger(__name__)
-HEARTBEAT, RAIL = "worker-heartbeat", "rail-gap"
+HEARTBEAT, RAIL, STALE = "worker-heartbeat", "rail-gap", "stale-decisions"
 VERIFIED = 200  # missions whose whole chain is recomputed in one run
 NAMED = 10  # faults told by name
 SCHEDULES = (  # name, function, every so many minutes
     (HEARTBEAT, "observability.tasks.worker_heartbeat_alarm", 1),
     (RAIL, "observability.tasks.rail_gap_check", 5),
+    (STALE, "approvals.currency.sweep", 5),
 )
 
 

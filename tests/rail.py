@@ -11,6 +11,8 @@ from missions.models import Kind, Mission, State, Takeover
 from tests import decisions, parcels
 
 ACTION = {"tool": "parcels.send", "title": "Send a parcel", "sentence": "Send the parcel to 1 High Street"}
+# For another connection than Django's: a row of the rail that the test commits when it likes.
+TAKEOVER = "insert into missions_takeover (mission_id, attempt, lost_worker, freed_by) values (%s, %s, 1, 2)"
 
 
 def vote(decision: Decision, voter: User, group: str, **fields: Any) -> Vote:

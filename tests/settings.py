@@ -8,4 +8,5 @@ os.environ.setdefault("STANDFAST_DEBUG", "1")
 
 from config.settings import *  # noqa: F403  (DATA_DIR must be known first)
 
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405  (whitenoise warns of a missing folder)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

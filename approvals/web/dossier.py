@@ -129,13 +129,13 @@ def known(decision: Decision) -> list[Value]:
     args: dict[str, Any] = decision.action.get("args") or {}
     facts = {name: value for name, value in decision.facts.items() if name not in INTERNAL and value not in ("", None)}
     told = ((name, value) for name, value in facts.items() if args.get(name) != value)
-    return [value_of(name, value) for name, value in itertools.islice(told, FIELDS_SHOWN)]
+    return [value_of(name, value, LABELS.get(name)) for name, value in itertools.islice(told, FIELDS_SHOWN)]
 
 
 def value_of(name: str, value: Any, title: Any = None) -> Value:
     """A JSON value in words: yes and no, text as it is, plain lists with commas, the rest as indented JSON."""
     text = _text(value)
-    known_as = LABELS.get(name) or (title if isinstance(title, str) else "") or name.replace("_", " ").capitalize()
+    known_as = (title if isinstance(title, str) else "") or name.replace("_", " ").capitalize()
     return Value(
         label=known_as, name="" if known_as.casefold().replace(" ", "_") == name.casefold() else name,
         text=text[:SHOWN], is_block="\n" in text or len(text) > LINE, left_out=max(0, len(text) - SHOWN),
@@ -151,7 +151,13 @@ def _text(value: Any) -> str:
         return str(value)
     if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
         return ", ".join(_text(one) for one in value)
+    if isinstance(value, list) and all(isinstance(one, dict) and _is_flat(one) for one in value):
+        return "\n".join(" · ".join(f"{name.replace('_', ' ')} {_text(one[name])}" for name in one) for one in value)
     return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _is_flat(value: dict[str, Any]) -> bool:
+    return not any(isinstance(one, dict | list) for one in value.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,7 @@ class ToolRun:
             ruling, choices, facts = doubt.RULING, doubt.CHOICES, doubt.facts(self)
         if ruling is None:
             raise TypeError("an answer follows a ruling")
-        request = asking.request_of(self.run, asked, self.intent, ruling, choices=choices, facts=facts)
+        request = asking.request_of(self.run, self.path, asked, self.intent, ruling, choices=choices, facts=facts)
         answer, seq = await asking.answer_of(self.run, self.path, request)
         await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
 

@@ -70,7 +70,7 @@ class Question:
         return asked
 
     async def _wait(self, asked: Json) -> Answer:
-        request = asking.request_of(self.run, asked, self.intent, self.ruling, facts=self.details)
+        request = asking.request_of(self.run, self.path, asked, self.intent, self.ruling, facts=self.details)
         answer, seq = await asking.answer_of(self.run, self.path, request)
         await self._record(Kind.ANSWERED, {"decision": asked["decision"], "answer": answer.as_json(), "seq": seq})
         return answer

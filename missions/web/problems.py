@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
@@ -191,9 +192,10 @@ def _(exc: Exception) -> Problem:
 
 @translate.register(OperationalError)
 @translate.register(InterfaceError)
+@translate.register(psycopg.OperationalError)
 def _(exc: Exception) -> Problem:
     logger.warning("The database does not answer", extra={"action": "api_database_unavailable", "error": str(exc)})
-    found = problem(503, "database_unavailable", "Nothing was kept; send the same request again, with the same key.")
+    found = problem(503, "database_unavailable", "Send the same request again, with the same key: it counts once.")
     found.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return found
 

@@ -12,6 +12,7 @@ from missions.models import Kind
 
 Json = dict[str, Any]
 FOUND = {True: "it happened", False: "it did not happen", None: "no answer"}
+ENDED = {"not_done": "not done", "failed": "failed", "unknown": "nobody can tell"}
 RULED = {"allow": "Policy allows", "deny": "Policy denies", "escalate": "Policy asks people first about"}
 
 
@@ -36,8 +37,7 @@ def _outcome(payload: Json) -> str:
     what = str(payload.get("sentence") or _title(payload))
     if payload.get("state") == "done":
         return f"{what}: done already, adopted" if payload.get("adopted") else f"{what}: done"
-    state = {"not_done": "not done", "failed": "failed", "unknown": "nobody can tell"}.get(str(payload.get("state")), "")
-    return f"{what}: {state}" + (f" ({_error(payload)})" if _error(payload) else "")
+    return f"{what}: {ENDED.get(str(payload.get('state')), '')}" + (f" ({_error(payload)})" if _error(payload) else "")
 
 
 def _answered(payload: Json) -> str:

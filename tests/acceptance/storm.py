@@ -92,6 +92,7 @@ class Storm:
     deaths: dict[str, Process] = field(default_factory=dict)  # point → the process that died there
     random_kills: int = 0
     crashes: int = 0
+    _began: float = field(default_factory=time.monotonic)
     _next_kill: float = 0.0
     _next_feed: float = 0.0
 
@@ -138,6 +139,7 @@ class Storm:
         _assert_killed(victim)
         if victim.status == -signal.SIGKILL and victim.said(f"crash point {point}\n") and not victim.signalled:
             self.deaths[point] = victim
+            print(f"{time.monotonic() - self._began:6.1f} s: {victim.name} died at {point}")
         if victim is self.web:
             self.web = self.system.start_web()
 

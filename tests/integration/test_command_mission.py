@@ -14,12 +14,14 @@ from queue import Queue
 from threading import Thread
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 
 from missions.engine import feed
 from missions.management import following
+from missions.management.commands import mission as command
 from missions.models import EffectState, Kind, Mission, Signal, State
 from tests import parcels
 
@@ -277,6 +279,15 @@ def test_start_and_wait_ends_as_the_mission_ended(failed: bool) -> None:
         assert isinstance(result, CommandError) and result.returncode == 1
     else:
         assert [row["state"] for row in result] == [State.COMPLETED]
+
+
+@pytest.mark.django_db
+def test_a_database_that_goes_away_ends_the_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object) -> Iterator[object]:
+        raise psycopg.OperationalError("terminating connection")
+
+    monkeypatch.setattr(command, "follow", gone)
+    assert "same key" in refused("watch", parcels.mission().uid)
 
 
 # -- As a process ------------------------------------------------------------------------------------------------------

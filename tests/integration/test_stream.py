@@ -16,7 +16,6 @@ from observability.rail import BadCursor, Cursor, RailItem, Source
 from tests import parcels, rail
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TAKEOVER = "insert into missions_takeover (mission_id, attempt, lost_worker, freed_by) values (%s, %s, 1, 2)"
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def test_a_late_commit_is_waited_for_and_not_skipped(olivia: User) -> None:
     mission = rail.running(olivia)
     before = stream.tail(mission.pk)
     with psycopg.connect(conninfo("test")) as late:
-        late.execute(TAKEOVER, [mission.pk, 1])  # has its transaction id, and stays open
+        late.execute(rail.TAKEOVER, [mission.pk, 1])  # has its transaction id, and stays open
         parcels.append(mission, Kind.OBSERVED, {"text": "younger, but committed first"})
         for mission_id in (mission.pk, None):
             meanwhile = stream.tail(mission_id, before.next)
@@ -112,7 +111,7 @@ def test_in_any_order_of_commits_each_item_is_read_once_and_in_order(olivia: Use
     writers = [psycopg.connect(conninfo("test")) for _ in order]
     try:
         for number, writer in enumerate(writers):
-            writer.execute(TAKEOVER, [mission.pk, number])
+            writer.execute(rail.TAKEOVER, [mission.pk, number])
         found, cursor = stream.read(mission.pk)
         for number in order:
             writers[number].commit()
@@ -130,7 +129,7 @@ def test_in_any_order_of_commits_each_item_is_read_once_and_in_order(olivia: Use
 def test_a_rolled_back_transaction_leaves_no_trace_and_no_gap(olivia: User) -> None:
     mission = rail.running(olivia)
     with psycopg.connect(conninfo("test")) as lost:
-        lost.execute(TAKEOVER, [mission.pk, 1])
+        lost.execute(rail.TAKEOVER, [mission.pk, 1])
         parcels.append(mission, Kind.OBSERVED, {"text": "after it"})
         lost.rollback()
     assert [item.kind for item in whole(mission)] == ["started", "observed"]

@@ -208,9 +208,7 @@ def test_an_item_behind_an_open_transaction_comes_later_and_in_its_place(dial: D
     mission = rail.running(olivia)
     watch = Watch(dial(olivia, socket_of(mission))).until(ids_of(mission)[-1])
     with psycopg.connect(conninfo("test")) as late:
-        late.execute(
-            "insert into missions_takeover (mission_id, attempt, lost_worker, freed_by) values (%s, 1, 1, 2)", [mission.pk]
-        )
+        late.execute(rail.TAKEOVER, [mission.pk, 1])
         hidden = tell(mission, "Younger, but committed first")
         Mission.objects.filter(pk=mission.pk).update(state=State.PAUSED)
         feed.announce(f"m{mission.pk}")
@@ -262,7 +260,8 @@ def test_after_a_lost_listener_the_socket_finds_what_it_missed(dial: Dial, olivi
     watch = Watch(dial(olivia, socket_of(mission)))
     watch.until_text("mission-header-")
     with connection.cursor() as cursor:
-        cursor.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'standfast hub'")
+        hubs = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'standfast hub'"
+        cursor.execute(hubs)
         assert cursor.fetchall() == [(True,)]
     entry = parcels.append(mission, Kind.OBSERVED, {"text": "While nobody listened"})  # and no hint at all
     watch.until(stream.Cursor(entry.tx, stream.Source.JOURNAL, mission.pk, entry.seq).dom_id)
@@ -282,7 +281,7 @@ def test_the_queue_socket_announces_changes_and_the_readers_own_count(dial: Dial
         watch.until_text('"refresh"')
 
 
-def test_the_overview_announces_that_missions_changed_and_tells_nothing_of_them(dial: Dial, olivia: User, outsider: User) -> None:
+def test_the_overview_announces_changes_and_tells_nothing_of_them(dial: Dial, olivia: User, outsider: User) -> None:
     watch = Watch(dial(outsider, "/ws/overview/"))
     watch.until_text('"refresh"')
     parcels.mission(olivia, title="Secret parcel")

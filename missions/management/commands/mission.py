@@ -6,9 +6,12 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage. `--json` prints one JSO
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
 
+import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError
 
 from missions.engine import history, mailbox, starting
 from missions.errors import StandfastError
@@ -52,7 +55,7 @@ class Command(BaseCommand):
         display = Display(self.stdout, as_json=options["as_json"])
         try:
             VERBS[options["verb"]](display, options)
-        except (StandfastError, Problem) as error:
+        except (StandfastError, Problem, OperationalError, psycopg.OperationalError) as error:
             refusal = translate(error)
             if display.as_json:
                 display.json(refusal.as_json())
@@ -119,14 +122,18 @@ def list_missions(display: Display, options: Options) -> None:
     """List missions, newest first."""
     params = {name: options[name] or "" for name in ("state", "type", "waiting_on")}
     rows = filtered(Mission.objects.select_related("brief__started_by", "outcome"), params).order_by("-pk")
-    shown = MissionSerializer(rows[: max(1, min(options["limit"], LIMIT))], many=True).data
+    missions = list(rows[: max(1, min(options["limit"], LIMIT))])
+    shown = MissionSerializer(missions, many=True).data
     if display.as_json:
         for mission in shown:
             display.json(mission)
         return
     display.table(
-        ("ID", "TYPE", "STATE", "WAITS FOR", "TITLE", "STARTED"),
-        ((row["id"], row["type"], row["state"], _waits(row), row["title"], row["started_at"]) for row in shown),
+        ("ID", "TYPE", "STATE", "STARTED", "WAITS FOR", "TITLE"),
+        (
+            (mission.uid, mission.type, mission.state, mission.brief.started_at, _waits(row), mission.brief.title)
+            for mission, row in zip(missions, shown, strict=True)
+        ),
         empty="No missions. Start one: manage.py mission start TYPE --input FILE",
     )
 
@@ -142,7 +149,8 @@ def show(display: Display, options: Options) -> None:
     shown = MissionDetailSerializer(mission).data
     if display.as_json:
         return display.json(shown)
-    facts = {**shown, "waiting_for": _waits(shown)}
+    facts = {**shown, "waiting_for": _waits(shown), "input": json.dumps(shown["input"], ensure_ascii=False)}
+    facts["started_at"] = mission.brief.started_at
     verdict = facts.pop("verdict") or {}
     display.facts([*facts.items(), ("verdict", verdict.get("verdict")), ("summary", verdict.get("summary"))])
     display.line("")
