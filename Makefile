@@ -31,13 +31,13 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
 
+# All checks run, also after one fails.
+CHECKS = "ruff check ." "mypy" "lint-imports" "djlint --lint --quiet templates" \
+	"python manage.py check --fail-level WARNING" "python manage.py makemigrations --check --dry-run"
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/djlint --lint --quiet templates
-	$(BIN)/python manage.py check --fail-level WARNING
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	@failed=0; for check in $(CHECKS); do \
+		echo "==> $$check"; $(BIN)/$$check || failed=1; \
+	done; exit $$failed
 
 fmt: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .

@@ -18,6 +18,7 @@ from benchmarks.place import prepare
 FOLDER = prepare()
 
 from benchmarks.bench import Bench  # noqa: E402  (Django is set up only now)
+from benchmarks.calm import Calm  # noqa: E402
 from benchmarks.cluster import running  # noqa: E402
 from benchmarks.results import FILE, Results  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
@@ -47,12 +48,12 @@ def main(words: list[str], folder: Path) -> None:
     console = Console()
     results = Results(console)
     with running(folder) as cluster:
-        bench = Bench(cluster=cluster, folder=folder, results=results, peers=tuple(peers))
+        bench = Bench(cluster=cluster, folder=folder, results=results, peers=tuple(peers), calm=Calm())
         try:
             for name in only:
                 console.print(f"[bold]{name}[/] (load {os.getloadavg()[0]:.1f})")
                 cluster.settle()
-                results.timed(name, functools.partial(WORKLOADS[name], bench))
+                results.timed(name, functools.partial(WORKLOADS[name], bench), bench.calm)
         finally:
             if results.measured:
                 results.save(folder)

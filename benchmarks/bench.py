@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from benchmarks.calm import Calm
 from benchmarks.cluster import Cluster
 from benchmarks.results import Results
 from missions.engine import starting
@@ -28,6 +29,7 @@ class Bench:
     folder: Path
     results: Results
     peers: tuple[str, ...]
+    calm: Calm
 
     def closed(self, type: str, count: int, given: dict[str, Any]) -> list[int]:
         """That many missions, started and not due before they are opened; their ids."""

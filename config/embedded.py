@@ -70,7 +70,7 @@ def database(url: str, root: Path, *, pooled: bool) -> dict[str, Any]:
     entry["OPTIONS"] = parts
     if pooled:
         entry["OPTIONS"]["pool"] = {"min_size": 0, "max_size": 10, "timeout": 10, "max_idle": 60}
-        return {**entry, "CONN_MAX_AGE": 0}
+        return {**entry, "CONN_MAX_AGE": 0, "CONN_HEALTH_CHECKS": True}  # the pool drops what a crash broke
     return {**entry, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
 
 

@@ -43,18 +43,23 @@ def integer(name: str, default: int, *, low: int, high: int) -> int:
     raise SettingError(name, value, f"a whole number from {low} to {high}")
 
 
-def seconds(name: str, default: float, *, low: float, high: float) -> float:
-    """A duration in seconds between low and high, both included. Raises SettingError."""
+def number(name: str, default: float, *, low: float, high: float, unit: str = "") -> float:
+    """A number between low and high, both included. Raises SettingError."""
     value = text(name)
     if not value:
         return default
     try:
-        number = float(value)
+        found = float(value)
     except ValueError:
-        number = float("nan")
-    if low <= number <= high:
-        return number
-    raise SettingError(name, value, f"a number of seconds from {low:g} to {high:g}")
+        found = float("nan")
+    if low <= found <= high:
+        return found
+    raise SettingError(name, value, f"a number{unit} from {low:g} to {high:g}")
+
+
+def seconds(name: str, default: float, *, low: float, high: float) -> float:
+    """A duration in seconds between low and high, both included. Raises SettingError."""
+    return number(name, default, low=low, high=high, unit=" of seconds")
 
 
 def names(name: str, default: str = "") -> list[str]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2 as httpx
 import psutil
 from django.db import DatabaseError, connection
 from django.db.models import DurationField, ExpressionWrapper, F

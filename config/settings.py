@@ -91,7 +91,7 @@ MISSIONS_HEARTBEAT_SECONDS = env.seconds("MISSIONS_HEARTBEAT_SECONDS", 2.0, low=
 MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=600)
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
-MISSIONS_CONFIDENCE_BAR = env.seconds("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
+MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
 PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ REST_FRAMEWORK = {
         "missions.web.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "missions.web.tokens.InScope"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["missions.web.parsers.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -133,7 +133,7 @@ Q_CLUSTER = {
     "name": "standfast",
     "orm": "default",
     "workers": 1,
-    "poll": 2,  # seconds; also how long it takes to end
+    "poll": 5,  # seconds; also how long it takes to end, and what it costs while idle
     "timeout": 120,
     "retry": 300,
     "queue_limit": 10,
@@ -176,5 +176,9 @@ LOGGING = {
     "formatters": {"line": {"()": "config.logs.LineFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}, "httpx2": {"level": "WARNING"}, "mcp": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "httpx2": {"level": "WARNING"},
+        "mcp": {"level": "ERROR"},
+    },
 }

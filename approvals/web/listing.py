@@ -19,6 +19,7 @@ from approvals.models.decision import DecisionQuerySet
 from missions.engine.clock import database_now
 from missions.models.fields import DatabaseNow
 from missions.web.pagination import cursor_of, limit_of, place_of
+from missions.web.parsers import text_fault
 from missions.web.problems import problem
 
 DUE_SOON = dt.timedelta(hours=4)
@@ -76,11 +77,18 @@ def filtered(rows: DecisionQuerySet, params: Mapping[str, str]) -> DecisionQuery
         rows = rows.filter(kind=kind)
     if state := _one_of(params, "state", DecisionState.values):
         rows = rows.filter(state=state)
-    if tier := params.get("tier"):
+    if tier := _text(params, "tier"):
         rows = rows.filter(tiers__group=tier, tiers__state=TierState.OPEN)
-    if text := params.get("q", "").strip()[:SEARCH_LENGTH]:
+    if text := _text(params, "q").strip()[:SEARCH_LENGTH]:
         rows = rows.filter(Q(sentence__icontains=text) | Q(mission__brief__title__icontains=text))
     return rows
+
+
+def _text(params: Mapping[str, str], name: str) -> str:
+    value = params.get(name, "")
+    if fault := text_fault(value):
+        raise problem(400, "bad_parameter", f"{name} {fault[1]}.", parameter=name)
+    return value
 
 
 def _one_of(params: Mapping[str, str], name: str, known: list[str]) -> str:

@@ -18,7 +18,6 @@ from missions.engine import mailbox, starting
 NAME = "resume"
 ROUNDS = 9  # the first is not counted
 LENGTHS = (0, 1000, 10_000)
-PAUSE_SECONDS = 0.2
 GOAL_US = 50.0
 MOMENT = """
     select (convert_from(payload, 'UTF8')::jsonb ->> 'result')::float
@@ -43,7 +42,7 @@ def run(bench: Bench) -> None:
 
 def _wake(bench: Bench, mission: int, number: int) -> float:
     """Send a signal; seconds until the step after it began."""
-    time.sleep(PAUSE_SECONDS)
+    bench.calm.wait()
     with transaction.atomic():
         mailbox.deliver(mission, "go", {})
         committing = time.monotonic()

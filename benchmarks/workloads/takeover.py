@@ -41,6 +41,7 @@ def run(bench: Bench) -> None:
             missions, until = _busy(bench, number)
             standby = _worker(bench, stack, number)
             time.sleep(RING_SECONDS)
+            bench.calm.wait()
             killed = runner.kill()
             bench.cluster.until(f"select count(*) from ({WENT_ON}) as mission", missions, is_=MISSIONS)
             began = [(row[0] - killed) * 1000 for row in bench.cluster.all(WENT_ON, missions)]

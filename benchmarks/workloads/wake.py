@@ -2,7 +2,8 @@
 
 The clock starts when the vote's transaction is about to be committed, so its flush is in the figure, and stops when the
 first step after the approval begins: between them lie the commit, the hint, the claim, the replay and the record that
-the answer was taken. Two workers wait, as under `manage.py up`, and one vote is cast at a time.
+the answer was taken. Two workers wait, as under `manage.py up`, and one vote is cast at a time, when the
+machine is idle.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from benchmarks.processes import workers
 
 NAME = "wake"
 ROUNDS, SAMPLES, WARM = 4, 30, 10
-PAUSE_SECONDS = 0.05  # between two votes: the machine is idle again
 GOAL_MS = 25.0
 STEP_AT = """
     select (convert_from(payload, 'UTF8')::jsonb ->> 'result')::float
@@ -47,7 +47,7 @@ def run(bench: Bench) -> None:
 def wake(bench: Bench, mission: int, voter: User) -> float:
     """Cast the vote that a mission waits for; milliseconds until its next step began."""
     decision = Decision.objects.get(mission_id=mission)
-    time.sleep(PAUSE_SECONDS)
+    bench.calm.wait()
     with transaction.atomic():
         votes.cast(decision.pk, voter, "approve", decision.digest, channel="benchmark")
         committing = time.monotonic()

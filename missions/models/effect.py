@@ -40,7 +40,9 @@ class Effect(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["mission_id"], name="effect_open", condition=models.Q(state__in=["intended", "in_doubt"])),
+            models.Index(
+                fields=["mission_id"], name="effect_open", condition=models.Q(state__in=["intended", "in_doubt"])
+            ),
         ]
 
     def __str__(self) -> str:

@@ -117,15 +117,16 @@ def _field(name: str, part: Schema, *, required: bool) -> forms.Field:
         values = part.get("enum", [part.get("const")])
         blank = [] if required else [("", "—")]
         return forms.ChoiceField(choices=[*blank, *((value, str(value)) for value in values)], **shown)
+    decimal = forms.TextInput(attrs={"inputmode": "decimal"})  # number inputs drop what they do not understand
     if _is_decimal(part):
-        return forms.DecimalField(widget=forms.TextInput(attrs={"inputmode": "decimal"}), **shown)
+        return forms.DecimalField(widget=decimal, **shown)
     match part.get("type"):
         case "boolean":
             return forms.BooleanField(**{**shown, "required": False})
         case "integer":
-            return forms.IntegerField(min_value=part.get("minimum"), max_value=part.get("maximum"), **shown)
+            return forms.IntegerField(widget=forms.TextInput(attrs={"inputmode": "numeric"}), **shown)
         case "number":
-            return forms.FloatField(min_value=part.get("minimum"), max_value=part.get("maximum"), **shown)
+            return forms.FloatField(widget=decimal, **shown)
         case "array" | "object":
             return forms.JSONField(widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}), **shown)
     return _text(name, part, shown)
@@ -154,6 +155,6 @@ def _dress(field: forms.Field) -> None:
     elif isinstance(widget, forms.Textarea):
         widget.attrs["class"] = "textarea"
     elif not isinstance(widget, forms.HiddenInput):
-        short = isinstance(field, forms.IntegerField | forms.DecimalField)
+        short = isinstance(field, forms.IntegerField | forms.DecimalField)  # a FloatField is an IntegerField
         widget.attrs["class"] = "input input--short" if short else "input"
         widget.attrs["autocomplete"] = "off"

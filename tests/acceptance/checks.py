@@ -14,6 +14,7 @@ from typing import Any
 from observability.rail import Source
 
 Facts = dict[str, Any]
+ONCE = ("step", "now", "observed", "sleep", "slept", "await", "signal")  # kinds that a path records once
 
 
 def _by_mission(facts: Facts) -> dict[int, list[Facts]]:
@@ -43,7 +44,7 @@ def repeated_records(facts: Facts) -> list[str]:
     """Steps, decisions and effects that were recorded twice, and missions that ended twice."""
     wrong = []
     for mission, entries in _by_mission(facts).items():
-        once = [(e["kind"], e["path"]) for e in entries if e["kind"] in ("step", "now", "sleep", "slept", "await", "signal")]
+        once = [(e["kind"], e["path"]) for e in entries if e["kind"] in ONCE]
         once += [(e["kind"], e["payload"]["decision"]) for e in entries if e["kind"] in ("asked", "answered")]
         once += [("intent", e["payload"]["key"]) for e in entries if e["kind"] == "intent"]
         once += [("done", e["path"]) for e in entries if e["kind"] == "outcome" and e["payload"]["state"] == "done"]
@@ -67,7 +68,8 @@ def still_waiting(facts: Facts, workers: int) -> list[str]:
     wrong = [f"{m['id']} is {m['state']}, owner {m['owner']}" for m in facts["missions"] if m["owner"] or m["wake_at"]]
     wrong += [f"effect {e['key'][:8]} {e['state']}" for e in facts["effects"] if e["state"] in ("intended", "in_doubt")]
     wrong += [f"{name}: {facts[name]}" for name in ("open_decisions", "due_alarms") if facts[name]]
-    taken = {(e["mission_id"], e["payload"].get("seq")) for e in facts["entries"] if e["kind"] in ("answered", "signal")}
+    takers = [entry for entry in facts["entries"] if entry["kind"] in ("answered", "signal")]
+    taken = {(entry["mission_id"], entry["payload"].get("seq")) for entry in takers}
     wrong += [f"{s['mission_id']}: {s['name']} was not taken" for s in facts["signals"]
               if (s["mission_id"], s["seq"]) not in taken and not s["name"].startswith("effect:")]
     if facts["live_workers"] != workers:
@@ -76,7 +78,7 @@ def still_waiting(facts: Facts, workers: int) -> list[str]:
 
 
 def missing_on_the_rail(facts: Facts) -> list[str]:
-    """Entries, votes and takeovers that are not on the rail exactly once, or out of order; of all and of each mission."""
+    """Entries, votes and takeovers that are not exactly once, in order, on the rail of all and on their mission's."""
     happened = [(e["tx"], Source.JOURNAL, e["mission_id"], e["seq"]) for e in facts["entries"]]
     happened += [(v["tx"], Source.VOTE, v["mission_id"], v["id"]) for v in facts["votes"]]
     happened += [(t["tx"], Source.TAKEOVER, t["mission_id"], t["id"]) for t in facts["takeovers"]]

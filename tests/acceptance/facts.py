@@ -46,7 +46,8 @@ def _rail(mission_id: int | None = None) -> list[list[int]]:
     after = ""
     while True:
         items, after = stream.read(mission_id, after, PAGE)
-        places += [[place.tx, int(place.source), place.mission_id, place.id] for place in (item.cursor for item in items)]
+        cursors = [item.cursor for item in items]
+        places += [[place.tx, int(place.source), place.mission_id, place.id] for place in cursors]
         if len(items) < PAGE:
             return places
 
@@ -54,8 +55,8 @@ def _rail(mission_id: int | None = None) -> list[list[int]]:
 FACTS: dict[str, Callable[[], Any]] = {
     "missions": _missions,
     "entries": _entries,
-    "votes": lambda: list(Vote.objects.order_by("pk").values("id", "tx", "mission_id", "decision_id", "voter__username")),
-    "takeovers": lambda: list(Takeover.objects.order_by("pk").values()),
+    "votes": lambda: list(Vote.objects.values("id", "tx", "mission_id", "decision_id", "voter__username")),
+    "takeovers": lambda: list(Takeover.objects.values()),
     "effects": lambda: list(Effect.objects.values("mission_id", "path", "generation", "key", "state", "tool")),
     "signals": lambda: list(Signal.objects.values("mission_id", "seq", "name")),
     "open_decisions": lambda: Decision.objects.filter(state=DecisionState.OPEN).count(),

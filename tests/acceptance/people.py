@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 
 PAUSE_SECONDS = 0.2
 ENDED = ("completed", "failed", "cancelled", "paused")

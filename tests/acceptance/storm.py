@@ -24,6 +24,7 @@ MOST_MISSIONS = 190  # as many as there are demo orders, nearly
 POINT_SECONDS = 90.0  # until an armed worker has died at its point, on a machine that does other things too
 FEED_SECONDS = 0.7
 KILL_SECONDS = (4.0, 8.0)
+CRASHES = 2  # of the database
 WEB_POINTS = ("vote_and_wake",)
 REASON = "The customer has kept the goods."
 
@@ -102,8 +103,8 @@ class Storm:
         self.plain = [self.system.start_worker(ready=False) for _ in range(2)]
         points = list(crashpoints.NAMES)
         self.chance.shuffle(points)
-        for index, point in enumerate(points):
-            self._die_at(point, crash_database=index in (3, 8))
+        for index, point in enumerate(points, start=1):
+            self._die_at(point, crashes=CRASHES * index // len(points))
         while len(self.customers.refunds) < MISSIONS:
             self.customers.ask()
 
@@ -114,7 +115,7 @@ class Storm:
 
     # -- Crash points --------------------------------------------------------------------------------------------------
 
-    def _die_at(self, point: str, *, crash_database: bool) -> None:
+    def _die_at(self, point: str, *, crashes: int) -> None:
         end = time.monotonic() + POINT_SECONDS
         while point not in self.deaths:
             victim = self._armed(point)
@@ -122,8 +123,8 @@ class Storm:
                 if time.monotonic() > end:
                     raise TookTooLong(f"nobody reached {point} within {POINT_SECONDS:g} s:\n{victim.output}")
                 self._tick(victim, point)
-                if crash_database and victim.said("A worker is ready"):
-                    crash_database = self._crash_database()
+                if self.crashes < crashes and self.customers.uids:
+                    self._crash_database()
             self._bury(point, victim)
 
     def _armed(self, point: str) -> Process:
@@ -167,11 +168,10 @@ class Storm:
         alive = [worker for worker in self.plain if worker.running]
         self.plain = alive + [self.system.start_worker(ready=False) for _ in range(2 - len(alive))]
 
-    def _crash_database(self) -> bool:
+    def _crash_database(self) -> None:
         self.system.cluster.crash()
         self.system.cluster.start()
         self.crashes += 1
-        return False
 
 
 def _assert_killed(worker: Process) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import yaml
 
 from tests.acceptance.cluster import Cluster, Database
@@ -43,8 +43,8 @@ def inside(module: str, environment: dict[str, str]) -> Any:
 def environment(folder: Path, database: Database, **more: str) -> dict[str, str]:
     """What every process of the system gets."""
     return {
-        **os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(folder), "DATABASE_URL": database.url,
-        "STANDFAST_DEBUG": "1", "PYTHONUNBUFFERED": "1", "MISSIONS_MODULES": MODULE,
+        **os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "STANDFAST_DEBUG": "1", "PYTHONUNBUFFERED": "1",
+        "DATA_DIR": str(folder), "DATABASE_URL": database.url, "MISSIONS_MODULES": MODULE,
         "MISSIONS_HEARTBEAT_SECONDS": "0.5", "MISSIONS_HUNG_SECONDS": str(HUNG_SECONDS),
         "MISSIONS_DRAIN_SECONDS": str(DRAIN_SECONDS), **more,
     }

@@ -18,7 +18,7 @@ from missions.engine import crashpoints
 from tests.acceptance import checks
 from tests.acceptance.people import Reviewer
 from tests.acceptance.processes import until
-from tests.acceptance.storm import MISSIONS, REASON, Customers, Refund, Storm
+from tests.acceptance.storm import CRASHES, MISSIONS, REASON, Customers, Refund, Storm
 from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -62,7 +62,7 @@ def _check_deaths(storm: Storm) -> None:
     assert {point: process.status for point, process in storm.deaths.items()} == dict.fromkeys(
         crashpoints.NAMES, -signal.SIGKILL
     )
-    assert storm.crashes == 2
+    assert storm.crashes == CRASHES
     assert storm.random_kills >= 5
 
 

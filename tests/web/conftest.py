@@ -83,10 +83,11 @@ def _drain(stream: IO[str], lines: queue.Queue[str]) -> None:
 
 def _environment() -> dict[str, str]:
     place = connection.settings_dict
-    host = urlencode({"host": place["HOST"], "port": place["PORT"], "user": place["USER"], "password": place["PASSWORD"]})
+    server = {"host": place["HOST"], "port": place["PORT"], "user": place["USER"], "password": place["PASSWORD"]}
     return {
-        **os.environ, "DATABASE_URL": f"postgres:///{place['NAME']}?{host}", "DJANGO_SETTINGS_MODULE": "config.settings",
-        "DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY, "MISSIONS_MODULES": "tests.parcels",
+        **os.environ, "DATABASE_URL": f"postgres:///{place['NAME']}?{urlencode(server)}",
+        "DJANGO_SETTINGS_MODULE": "tests.settings", "MISSIONS_MODULES": "tests.parcels",
+        "DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The console in a real browser on the real server: pages change by themselves, nothing is lost in a break, focus stays.
+"""The console in a real browser on the real server: pages change by themselves, breaks lose nothing, focus stays.
 
 A breach of the content security policy, or any other complaint of the browser, fails each of these tests (`visit`).
 """
@@ -142,7 +142,7 @@ def test_the_page_follows_the_end_until_the_reader_scrolls_up(visit: Visit, oliv
     mission = long_mission(olivia)
     page = live(visit(olivia, page_of(mission)))
     tell(mission, "Followed")
-    expect(page.get_by_text("Followed.").last).to_be_in_viewport()
+    expect(page.locator("#rail").get_by_text("Followed.")).to_be_in_viewport()
     page.mouse.wheel(0, -600)
     expect(page.get_by_label("Follow live")).not_to_be_checked()
     page.evaluate("window.scrollTo(0, 0)")

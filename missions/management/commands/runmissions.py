@@ -20,7 +20,7 @@ LEFTOVER_SECONDS = 3.0  # what still runs then was fenced long ago and can recor
 
 
 class Command(BaseCommand):
-    help = "Run one mission worker. SIGTERM or SIGINT drains it: what runs comes to its next record, the rest is put back."
+    help = "Run one mission worker. SIGTERM drains it: what runs comes to its next record, the rest is put back."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--concurrency", type=int, default=settings.MISSIONS_CONCURRENCY, metavar="N")
