@@ -28,6 +28,12 @@ def _more_than_once(things: Iterable[Any]) -> list[Any]:
     return [thing for thing, count in Counter(things).items() if count > 1]
 
 
+def unsound(facts: Facts) -> list[str]:
+    """Whatever must never be found, also while missions are still under way."""
+    checks = (unsound_journals, repeated_records, voices_of_the_dead, missing_on_the_rail)
+    return [wrong for check in checks for wrong in check(facts)]
+
+
 def unsound_journals(facts: Facts) -> list[str]:
     """Chains that do not verify, gaps in seq, attempts that fall."""
     wrong = [f"{row['id']}: {row['verified']['reason']}" for row in facts["missions"] if not row["verified"]["ok"]]
