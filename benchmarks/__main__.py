@@ -22,7 +22,14 @@ from benchmarks.calm import Calm  # noqa: E402
 from benchmarks.cluster import running  # noqa: E402
 from benchmarks.results import FILE, Results  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
-    idle, parked, resume, ruling, start_to_done, steps, takeover, wake,
+    idle,
+    parked,
+    resume,
+    ruling,
+    start_to_done,
+    steps,
+    takeover,
+    wake,
 )
 
 WORKLOADS = {

@@ -76,4 +76,5 @@ def copies(mission: int, count: int) -> list[int]:
 
 
 def _columns(model: type[Mission | Brief | Entry]) -> str:
-    return ", ".join(field.column for field in model._meta.local_concrete_fields if field.column not in OWN)
+    names = (field.column for field in model._meta.local_concrete_fields)
+    return ", ".join(name for name in names if name and name not in OWN)

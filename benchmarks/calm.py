@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import psutil
@@ -17,7 +17,7 @@ import psutil
 CALM_CORES = 0.3  # others may use so much of the processors, in cores, before a measurement counts as disturbed
 LOOK_SECONDS = 0.1
 PATIENCE = 240.0  # seconds that one workload may spend waiting for gaps
-ENOUGH = 3  # with fewer calm rounds all of them count
+MOST = 3  # times as many measurements as are wanted, before it stops looking for calm ones
 
 Figure = TypeVar("Figure")
 
@@ -52,11 +52,29 @@ class Calm:
         used = (_busy() - busy) - (_ours() - ours)
         found.append(max(0.0, used / (time.monotonic() - begun)))
 
-    def undisturbed(self, figures: Sequence[tuple[Figure, float]]) -> list[Figure]:
-        """Those measured while others used little; all of them where these are too few."""
-        self.others += [others for _, others in figures]
-        calm = [figure for figure, others in figures if others <= CALM_CORES]
-        return calm if len(calm) >= ENOUGH else [figure for figure, _ in figures]
+    def measure(self, figure: Callable[[], Figure]) -> tuple[Figure, float]:
+        """Wait for a gap, then measure; the figure, and how many cores others used meanwhile."""
+        self.wait()
+        with self.watched() as others:
+            value = figure()
+        self.others += others
+        return value, others[0]
+
+    def collect(self, figure: Callable[[], Figure], wanted: int) -> list[Figure]:
+        """Measure until so many figures are undisturbed; gives up on that once the patience is spent."""
+        found: list[tuple[Figure, float]] = []
+        while _calm(found) < wanted and len(found) < wanted * MOST and (self.patience or len(found) < wanted):
+            found.append(self.measure(figure))
+        return self.undisturbed(found, wanted)
+
+    def undisturbed(self, found: Sequence[tuple[Figure, float]], wanted: int) -> list[Figure]:
+        """Those measured while others used little; all of them where these are less than half of what was wanted."""
+        enough = _calm(found) * 2 >= wanted
+        return [figure for figure, others in found if not enough or others <= CALM_CORES]
+
+
+def _calm(found: Sequence[tuple[Figure, float]]) -> int:
+    return sum(others <= CALM_CORES for _, others in found)
 
 
 def _busy() -> float:

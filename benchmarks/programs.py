@@ -25,11 +25,15 @@ async def moment() -> float:
     return time.monotonic()
 
 
+def _is_there(path: str) -> bool:
+    return Path(path).exists()
+
+
 async def work(number: int, until: str) -> dict[str, Any]:
     """Work for a moment; `more` is false once the file `until` is there."""
     begun = time.monotonic()
     await asyncio.sleep(WORK_SECONDS)
-    return {"at": begun, "more": not Path(until).exists()}
+    return {"at": begun, "more": not _is_there(until)}
 
 
 @mission("bench.steps", title="Steps one after the other")

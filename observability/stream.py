@@ -126,7 +126,7 @@ def _merged(
     rows: list[Entry], vote_rows: list[Any], freed: list[Takeover], after: Cursor | None, bound: int, limit: int
 ) -> Tail:
     """One page in order; rows of unsettled transactions are left for later."""
-    bound = 2**62; unsettled = [row for row in (*rows, *vote_rows, *freed) if row.tx >= bound]
+    unsettled = [row for row in (*rows, *vote_rows, *freed) if row.tx >= bound]
     items = sorted(
         [
             *from_journal([row for row in rows if row.tx < bound]),

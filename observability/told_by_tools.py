@@ -22,6 +22,13 @@ def what(payload: Json) -> str:
     return phrase(payload.get("sentence") or payload.get("title") or payload.get("tool") or "the action")
 
 
+def reference(payload: Json) -> str:
+    """The other side's name for what it did, where its answer or a person gives one."""
+    result = payload.get("result")
+    given = payload.get("reference") or (result.get("reference") if isinstance(result, dict) else "")
+    return clean(given, 200) if isinstance(given, str | int) else ""
+
+
 def service(payload: Json) -> str:
     """What the tool is called, where only its name and title are known."""
     return phrase(payload.get("title") or payload.get("tool") or payload.get("name") or "the other side")
@@ -37,19 +44,19 @@ def outcome(payload: Json) -> Telling:
     read = payload.get("effect_class") == "read"
     match payload.get("state"):
         case "done" if read:
-            return Telling(sentence(past(service(payload))))
+            return Telling(sentence(past(what(payload))))
         case "done":
             return _done(payload)
         case "not_done" if not read:
             text = f"Not done: {what(payload)}."
             return Telling(text, detail=error_text(payload), tone="warn", icon="ban", strong=True)
-    return Telling(f"Did not succeed: {service(payload) if read else what(payload)}.", detail=error_text(payload),
-                   tone="bad", icon="alert")  # fmt: skip
+    text = f"Did not succeed: {what(payload)}."
+    return Telling(text, detail=error_text(payload), tone="bad", icon="alert")
 
 
 def _done(payload: Json) -> Telling:
-    reference = clean(payload.get("reference") or "", 200)
-    tail = f" (reference {reference})" if reference else ""
+    named = reference(payload)
+    tail = f" (reference {named})" if named else ""
     detail = "It had already happened; its outcome was adopted, nothing was repeated." if payload.get("adopted") else ""
     return Telling(f"Done: {what(payload)}{tail}.", detail=detail, tone="ok", icon="check", strong=True)
 

@@ -29,21 +29,25 @@ HEARTBEAT = "heartbeat"
 
 def run(bench: Bench) -> None:
     """Start everything, let it settle, count."""
-    cluster, results = bench.cluster, bench.results
     with system(bench):
         time.sleep(SETTLE_SECONDS)
         rounds = [count(bench, ROUND_SECONDS) for _ in range(ROUNDS)]
+    _tell(bench, rounds)
+
+
+def _tell(bench: Bench, rounds: list[list[Statement]]) -> None:
+    results, seconds = bench.results, len(rounds) * ROUND_SECONDS
     rates = [len(statements) / ROUND_SECONDS for statements in rounds]
     median = results.add(NAME, "statements of the whole idle system", "1/s", rates)
     every = [statement for statements in rounds for statement in statements]
-    for name, times in Counter((one.application.split(" ")[0] or "-", one.name) for one in every).most_common():
-        results.console.print(f"    {times / len(rounds) / ROUND_SECONDS:6.3f}/s  {name[0]}  {name[1]}", highlight=False)
+    by_sender = Counter((one.application.rpartition(" ")[0] or one.application, one.name) for one in every)
+    for (sender, name), times in by_sender.most_common():
+        results.console.print(f"    {times / seconds:6.3f}/s  {sender or 'web, housekeeping'}: {name}", highlight=False)
     touching = Counter(one.name for one in every if one.touches_missions and one.name != HEARTBEAT)
     for name, times in touching.items():
-        results.add(NAME, f"touches mission tables: {name}", "1/s", [times / ROUNDS / ROUND_SECONDS])
+        results.add(NAME, f"touches mission tables: {name}", "1/s", [times / seconds])
     results.at_most(NAME, "statements a second, whole system", median, GOAL)
     results.at_most(NAME, "statements on mission tables but heartbeats", float(sum(touching.values())), 0.0)
-    cluster.settle()
 
 
 def count(bench: Bench, seconds: float) -> list[Statement]:

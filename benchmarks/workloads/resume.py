@@ -16,7 +16,7 @@ from benchmarks.processes import workers
 from missions.engine import mailbox, starting
 
 NAME = "resume"
-ROUNDS = 9  # the first is not counted
+ROUNDS, WARM = 12, 2
 LENGTHS = (0, 1000, 10_000)
 GOAL_US = 50.0
 MOMENT = """
@@ -28,21 +28,22 @@ SAID = "select count(*) from missions_journal where mission_id = %s and path = %
 
 def run(bench: Bench) -> None:
     """Write the histories, then wake the missions in turns."""
-    times: dict[int, list[float]] = {length: [] for length in LENGTHS}
     with workers(bench.cluster, bench.folder):
-        given = {length: {"steps": length, "rounds": ROUNDS} for length in LENGTHS}
+        given = {length: {"steps": length, "rounds": WARM + ROUNDS} for length in LENGTHS}
         missions = {length: starting.start("bench.resume", given[length])[0].pk for length in LENGTHS}
-        for number in range(1, ROUNDS + 1):
-            bench.parked(list(missions.values()))
-            bench.cluster.settle()
-            for length in LENGTHS:
-                times[length].append(_wake(bench, missions[length], number))
-    _tell(bench, {length: values[1:] for length, values in times.items()})
+        found = [_round(bench, missions, number) for number in range(1, WARM + ROUNDS + 1)]
+    _tell(bench, bench.calm.undisturbed(found[WARM:], ROUNDS))
+
+
+def _round(bench: Bench, missions: dict[int, int], number: int) -> tuple[dict[int, float], float]:
+    """Wake each mission once, when the machine is idle."""
+    bench.parked(list(missions.values()))
+    bench.cluster.settle()
+    return bench.calm.measure(lambda: {length: _wake(bench, id_, number) for length, id_ in missions.items()})
 
 
 def _wake(bench: Bench, mission: int, number: int) -> float:
     """Send a signal; seconds until the step after it began."""
-    bench.calm.wait()
     with transaction.atomic():
         mailbox.deliver(mission, "go", {})
         committing = time.monotonic()
@@ -52,11 +53,12 @@ def _wake(bench: Bench, mission: int, number: int) -> float:
     return began - committing
 
 
-def _tell(bench: Bench, times: dict[int, list[float]]) -> None:
-    results, bare = bench.results, times[0]
+def _tell(bench: Bench, rounds: list[dict[int, float]]) -> None:
+    results = bench.results
     for length in LENGTHS:
-        results.add(NAME, f"signal to next step behind {length:,} steps", "ms", [value * 1000 for value in times[length]])
+        times = [times[length] * 1000 for times in rounds]
+        results.add(NAME, f"signal to next step behind {length:,} steps", "ms", times)
     for length in LENGTHS[1:]:
-        each = [(long - short) / length * 1_000_000 for long, short in zip(times[length], bare, strict=True)]
+        each = [(times[length] - times[0]) / length * 1_000_000 for times in rounds]
         median = results.add(NAME, f"replay a step, of {length:,}", "us", each)
         results.at_most(NAME, f"us of replay a step, of {length:,}", median, GOAL_US)

@@ -7,15 +7,16 @@ at which the missions are due until the last of them has ended: claims and ends 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks import pgbench
 from benchmarks.bench import Bench
-from benchmarks.calm import CALM_CORES
 from benchmarks.processes import Worker, workers
 
 NAME = "steps"
-ROUNDS, ROUNDS_MOST = 7, 20
+ROUNDS = 9
 SLICE_SECONDS = 1.5  # how long one measurement is to last, about
 PAIRS = ((1, 1), (16, 16), (256, 64))  # missions, and pgbench's clients beside them
 GOALS = {1: 0.45, 16: 1.2, 256: 2.5}
@@ -40,31 +41,19 @@ class Round:
 
 
 def run(bench: Bench) -> None:
-    """Measure all concurrencies in interleaved rounds, until enough of them were undisturbed."""
+    """Measure each concurrency in rounds of both systems."""
     with workers(bench.cluster, bench.folder) as (worker,):
         lengths = {count: _warm(bench, worker, count) for count, _ in PAIRS}
         peer = pgbench.Inserts(bench, bench.cluster.one(ROW_BYTES)) if "pgbench" in bench.peers else None
-        found: dict[int, list[tuple[Round, float]]] = {count: [] for count, _ in PAIRS}
-        for number in range(ROUNDS_MOST):
-            for count, clients in PAIRS:
-                if sum(others <= CALM_CORES for _, others in found[count]) >= ROUNDS and number >= ROUNDS:
-                    continue
-                bench.calm.wait()
-                with bench.calm.watched() as others:
-                    one = _round(bench, worker, peer, number, count, lengths[count], clients)
-                found[count].append((one, others[0]))
-    for count, clients in PAIRS:
-        _tell(bench, count, clients, bench.calm.undisturbed(found[count]))
+        for count, clients in PAIRS:
+            turns = itertools.cycle((True, False))
 
+            def one(count: int = count, clients: int = clients, turns: Iterator[bool] = turns) -> Round:
+                theirs = peer.rate(clients) if peer is not None and (first := next(turns)) else None
+                ours = measure(bench, worker, count, lengths[count])
+                return Round(ours=ours, theirs=peer.rate(clients) if peer is not None and not first else theirs)
 
-def _round(
-    bench: Bench, worker: Worker, peer: pgbench.Inserts | None, number: int, count: int, length: int, clients: int
-) -> Round:
-    """One slice of each, in turns first."""
-    first = peer.rate(clients) if peer is not None and number % 2 else None
-    ours = measure(bench, worker, count, length)
-    theirs = peer.rate(clients) if peer is not None and first is None else first
-    return Round(ours=ours, theirs=theirs)
+            _tell(bench, count, clients, bench.calm.collect(one, ROUNDS))
 
 
 def _warm(bench: Bench, worker: Worker, count: int) -> int:

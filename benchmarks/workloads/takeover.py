@@ -7,7 +7,6 @@ the last one's. All hundred are on the worker that dies; the other one has nothi
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 
 from benchmarks.bench import Bench
@@ -34,25 +33,33 @@ WENT_ON = """
 
 def run(bench: Bench) -> None:
     """Kill one worker after the other; whoever survives runs the next round's missions."""
-    firsts, lasts = [], []
+    found = []
     with contextlib.ExitStack() as stack:
         runner = _worker(bench, stack, 0)
         for number in range(1, ROUNDS + 1):
             missions, until = _busy(bench, number)
             standby = _worker(bench, stack, number)
             time.sleep(RING_SECONDS)
-            bench.calm.wait()
-            killed = runner.kill()
-            bench.cluster.until(f"select count(*) from ({WENT_ON}) as mission", missions, is_=MISSIONS)
-            began = [(row[0] - killed) * 1000 for row in bench.cluster.all(WENT_ON, missions)]
-            firsts.append(min(began))
-            lasts.append(max(began))
+            victim = runner
+            found.append(bench.calm.measure(lambda: _kill(bench, victim, missions)))  # noqa: B023  (called at once)
             _end(bench, missions, until)
             runner = standby
-    bench.results.add(NAME, "kill to first step elsewhere", "ms", firsts, concurrency=MISSIONS)
-    bench.results.add(NAME, "kill to last of all going on", "ms", lasts, concurrency=MISSIONS)
+    _tell(bench, bench.calm.undisturbed(found, ROUNDS))
+
+
+def _kill(bench: Bench, victim: Worker, missions: list[int]) -> list[float]:
+    """Kill the worker; for each mission the milliseconds until it went on."""
+    killed = victim.kill()
+    bench.cluster.until(f"select count(*) from ({WENT_ON}) as mission", missions, is_=MISSIONS)
+    return [(row[0] - killed) * 1000 for row in bench.cluster.all(WENT_ON, missions)]
+
+
+def _tell(bench: Bench, rounds: list[list[float]]) -> None:
+    firsts, results = [min(times) for times in rounds], bench.results
+    first = results.add(NAME, "kill to first step elsewhere", "ms", firsts, concurrency=MISSIONS)
+    results.add(NAME, "kill to last of all going on", "ms", [max(times) for times in rounds], concurrency=MISSIONS)
     limit = "ms from kill to first step elsewhere, median"
-    bench.results.at_most(NAME, limit, statistics.median(firsts), GOAL_MS, concurrency=MISSIONS)
+    results.at_most(NAME, limit, first, GOAL_MS, concurrency=MISSIONS)
 
 
 def _worker(bench: Bench, stack: contextlib.ExitStack, number: int) -> Worker:

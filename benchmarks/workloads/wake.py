@@ -17,10 +17,11 @@ from django.db import transaction
 from approvals import votes
 from approvals.models import Decision
 from benchmarks.bench import Bench
+from benchmarks.calm import MOST
 from benchmarks.processes import workers
 
 NAME = "wake"
-ROUNDS, SAMPLES, WARM = 4, 30, 10
+SAMPLES, ROUNDS, WARM = 120, 4, 10
 GOAL_MS = 25.0
 STEP_AT = """
     select (convert_from(payload, 'UTF8')::jsonb ->> 'result')::float
@@ -31,23 +32,23 @@ ENDED = "select count(*) from missions_outcome where mission_id = %s"
 
 def run(bench: Bench) -> None:
     """Park, then wake one after the other."""
-    missions = bench.closed("bench.vote", WARM + ROUNDS * SAMPLES, {})
+    missions = bench.closed("bench.vote", WARM + SAMPLES * MOST, {})
     voter = User.objects.create_user("bench")
     voter.groups.add(Group.objects.get_or_create(name="supervisors")[0])
     with workers(bench.cluster, bench.folder, 2):
         bench.open(missions)
         bench.parked(missions)
         random.Random(1).shuffle(missions)
-        times = [wake(bench, mission, voter) for mission in missions][WARM:]
-    rounds = [times[start : start + SAMPLES] for start in range(0, len(times), SAMPLES)]
-    _, late = bench.results.add_samples(NAME, "vote to next step", "ms", rounds)
+        for _ in range(WARM):
+            wake(bench, missions.pop(), voter)
+        times = bench.calm.collect(lambda: wake(bench, missions.pop(), voter), SAMPLES)
+    _, late = bench.results.add_samples(NAME, "vote to next step", "ms", times, ROUNDS)
     bench.results.at_most(NAME, "ms from vote to next step, p95", late, GOAL_MS)
 
 
 def wake(bench: Bench, mission: int, voter: User) -> float:
     """Cast the vote that a mission waits for; milliseconds until its next step began."""
     decision = Decision.objects.get(mission_id=mission)
-    bench.calm.wait()
     with transaction.atomic():
         votes.cast(decision.pk, voter, "approve", decision.digest, channel="benchmark")
         committing = time.monotonic()

@@ -42,10 +42,10 @@ async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     try:
         ending = await _ending(run, kind, make_context)
     except (Suspended, asyncio.CancelledError):
-        if not (run.parking or run.poisoned):
+        if not run.has_left:
             raise
         return
-    if run.parking or run.poisoned:
+    if run.has_left:
         return
     state, payload = ending
     _release(run, state, payload, Draft(kind=_kind_of(state), path="", payload=codec.dump(payload)))
@@ -59,26 +59,32 @@ async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     context = make_context(run)
     context.enter()
     try:
-        verdict = verdict_of(await kind.function(context, kind.parse_input(run.input)))
+        try:
+            verdict = verdict_of(await kind.function(context, kind.parse_input(run.input)))
+        except Refusal as refusal:
+            verdict = Verdict(refusal.verdict, codec.words(refusal), refusal.facts)
         run.finished()
         return State.COMPLETED, _completed(verdict)
-    except Refusal as refusal:
-        run.finished()
-        return State.COMPLETED, _completed(Verdict(refusal.verdict, str(refusal), refusal.facts))
-    except (Exception, SystemExit) as error:  # a mission may end itself, not the worker
+    except (Suspended, GeneratorExit):
+        raise
+    except BaseException as error:  # a mission may end itself (exit, a cancellation of its own), not the worker
+        if run.has_left:
+            raise
         run.finished()
         return State.FAILED, _failed(error)
 
 
 def _completed(verdict: Verdict) -> Json:
     data: Json = codec.load(codec.dump(verdict.data, limit=codec.INPUT_BYTES))
-    return {"verdict": verdict.verdict[:VERDICT_LENGTH], "summary": verdict.summary, "data": data}
+    told: Json = {"verdict": verdict.verdict[:VERDICT_LENGTH], "summary": verdict.summary, "data": data}
+    codec.dump(told)  # what can not be written down fails the mission here
+    return told
 
 
 def _failed(error: BaseException) -> Json:
-    trace = "".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:]
+    trace = codec.words("".join(traceback.format_exception(error))[-TRACEBACK_CHARACTERS:])
     name = error.code if isinstance(error, StandfastError) else type(error).__name__
-    return {"error": {"type": name, "message": str(error) or type(error).__name__, "traceback": trace}}
+    return {"error": {"type": name, "message": codec.words(error), "traceback": trace}}
 
 
 def _plain(text: Any) -> str:

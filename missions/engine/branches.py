@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import functools
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from missions.errors import MisusedContext
 
@@ -18,10 +20,41 @@ class Wait:
     """A durable wait of one branch: for a signal, a time, or either."""
 
     label: str  # as shown: `decision:ID`, `signal:NAME`, `tool:NAME`, `timer`, or empty for a mission that is put back
-    signal: str = ""
+    signals: tuple[str, ...] = ()  # any of these wakes it
     wake_at: dt.datetime | None = None
     future: asyncio.Future[None] | None = None
     timer: asyncio.TimerHandle | None = None
+
+
+class _OfRun(Protocol):
+    _run: Run
+
+
+_Self = TypeVar("_Self", bound=_OfRun)
+_Given = ParamSpec("_Given")
+_Result = TypeVar("_Result")
+_Call = Callable[Concatenate[_Self, _Given], Awaitable[_Result]]
+
+
+def being_cancelled() -> bool:
+    """Whether somebody cancels the current task; else a CancelledError only leaked out of what it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def durable(call: _Call[_Self, _Given, _Result]) -> _Call[_Self, _Given, _Result]:
+    """A call that none but the engine may cut off: a time-out of the author's own would come elsewhere in replay."""
+
+    @functools.wraps(call)
+    async def whole(self: _Self, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+        try:
+            return await call(self, *args, **kwargs)
+        except asyncio.CancelledError:
+            if being_cancelled():
+                self._run.cut_off()
+            raise
+
+    return whole
 
 
 @dataclass(slots=True)

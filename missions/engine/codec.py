@@ -26,6 +26,7 @@ INLINE_BYTES = 32 * 1024
 STORE_BYTES = 64 * 1024 * 1024
 HASH_VERSION = b"1"  # rises when the canonical form of inputs changes
 SCALARS = frozenset({int, str, bool, type(None)})
+WORDS_CHARACTERS = 8000
 
 
 def _other(value: Any) -> Any:
@@ -68,6 +69,15 @@ def _refuse_nan(value: Any) -> None:
             _refuse_nan(item)
     elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
         _refuse_nan(vars(value) if hasattr(value, "__dict__") else dataclasses.asdict(value))
+
+
+def words(value: object, most: int = WORDS_CHARACTERS) -> str:
+    """What an exception says of itself, or its type's name: text that can always be written down. Never raises."""
+    try:
+        text = str(value)[:most]
+    except Exception:  # an author's `__str__` may break; whoever tells of an error may not break with it
+        text = ""
+    return text.encode("utf-8", "replace").decode() or type(value).__name__
 
 
 def load(data: bytes | memoryview) -> Any:

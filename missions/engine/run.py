@@ -209,7 +209,7 @@ class Run:
         self.inbox_seq = mail.seq
         self.mail.append(mail)
         for path, wait in list(self._waits.items()):
-            if wait.signal == mail.name:
+            if mail.name in wait.signals:
                 self._wake(path, wait)
 
     def is_past(self, moment: dt.datetime) -> bool:
@@ -221,7 +221,7 @@ class Run:
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
         order = ("decision:", "signal:", "tool:", "timer")
         shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
-        state = State.WAITING if any(wait.signal for wait in waits) else State.SLEEPING
+        state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
         if any(not wait.label for wait in waits):
             state, shown = State.READY, Wait(label="")
         wake_at = min(wakes) if wakes else None
@@ -268,9 +268,18 @@ class Run:
             if task is not current:
                 task.cancel()
 
+    def cut_off(self) -> None:
+        """The author's own code cancelled a durable call: stop before it goes on as if nothing had come of that."""
+        self.pause("cut off", "The mission cancelled a durable call, as asyncio.timeout does; give steps their own.")
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the mission has left memory or is leaving it."""
+        return self.poisoned or self.parking
+
     def check(self) -> None:
         """Raise Suspended where the mission has left memory or is leaving it."""
-        if self.poisoned or self.parking:
+        if self.has_left:
             raise Suspended
 
     async def still_owner(self) -> None:

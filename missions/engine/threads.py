@@ -1,5 +1,7 @@
 """Synchronous code of a worker: in threads of its own, each with a database connection that outlives the call.
 
+Authors' code and the engine's verbs have a pool each, so that steps that block hold up no ruling, vote or alarm.
+
 A database that is away is waited for: the caller's mission is not at fault. A worker whose lane is lost is poisoned
 meanwhile, so that nothing goes on that should not.
 """
@@ -22,26 +24,31 @@ def _closing(function: Callable[..., Any], *args: Any) -> Any:
     close_old_connections()
     try:
         return function(*args)
+    except StopIteration as error:  # no future can hold it: whoever awaits the call would wait for ever
+        raise RuntimeError("StopIteration was raised") from error
     finally:
         close_old_connections()
 
 
 class Threads:
-    """The thread pool of one worker."""
+    """The thread pools of one worker."""
 
     def __init__(self, size: int) -> None:
-        self._pool = concurrent.futures.ThreadPoolExecutor(size, thread_name_prefix="standfast")
+        self._authors, self._verbs = (
+            concurrent.futures.ThreadPoolExecutor(size, thread_name_prefix=f"standfast-{name}")
+            for name in ("author", "verb")
+        )
 
     async def once(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a function in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, _closing, function, *args)
+        """Run an author's function in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._authors, _closing, function, *args)
 
     async def patiently(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a function that may be repeated; as long as the database is away it is, with backoff."""
-        delay = AWAY_FIRST
+        """Run a verb of our own, which may be repeated; as long as the database is away it is, with backoff."""
+        delay, loop = AWAY_FIRST, asyncio.get_running_loop()
         while True:
             try:
-                return await self.once(function, *args)
+                return await loop.run_in_executor(self._verbs, _closing, function, *args)
             except (OperationalError, InterfaceError) as error:
                 facts = {"action": "database_away", "why": str(error)[:200]}
                 logger.warning("The database is away; trying again", extra=facts)
@@ -50,4 +57,5 @@ class Threads:
 
     def close(self) -> None:
         """Take no more work; does not wait for what runs."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._authors, self._verbs):
+            pool.shutdown(wait=False, cancel_futures=True)

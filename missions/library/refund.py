@@ -74,7 +74,8 @@ async def refund(m: Context, request: RefundRequest) -> Verdict:
         if error.facts.get("code") not in BUSINESS:  # else we sent something wrong, which is no verdict
             raise
         return _refused(str(error), request)
-    summary = f"Refunded {receipt['amount']} {receipt['currency']} for order {receipt['order_id']}."
+    # Not from the receipt: where only a person could say that it happened, that holds nothing but the reference.
+    summary = f"Refunded {coverage.amount} {coverage.currency} for order {request.order_id}."
     return Verdict("refunded", summary=summary, data={"receipt": receipt})
 
 

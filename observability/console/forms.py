@@ -6,6 +6,7 @@ The schema's own check has the last word; the form only collects, keeps what was
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django import forms
@@ -18,12 +19,14 @@ LONG_TEXTS = ("note", "comment", "description", "text", "body", "instructions", 
 LONG_FROM = 300  # a text that may be this long gets a text area
 TITLE, ONCE = "form-title", "form-once"  # no property of an input can be called so
 Schema = dict[str, Any]
+Check = Callable[[dict[str, Any]], Any]  # raises InvalidInput
 
 
 class StartForm(forms.Form):
     """One field a property of the input; `once` makes a double submit start one mission."""
 
-    def __init__(self, schema: Schema, data: QueryDict | None = None) -> None:
+    def __init__(self, schema: Schema, check: Check, data: QueryDict | None = None) -> None:
+        self.check = check
         super().__init__(data, prefix="input", auto_id="id_%s", label_suffix="")
         required = set(schema.get("required", ()))
         self.properties = {name: _resolved(part, schema) for name, part in schema.get("properties", {}).items()}
@@ -49,6 +52,15 @@ class StartForm(forms.Form):
         base = self[name].auto_id
         return f"{base}_helptext {base}_error" if self.fields[name].help_text else f"{base}_error"
 
+    def clean(self) -> dict[str, Any]:
+        """Ask the schema about all fields at once, also about those beside a field that is already marked."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        try:
+            self.check(self.mission_input())
+        except InvalidInput as refused:
+            self.add_refusals(refused)
+        return cleaned
+
     @property
     def title(self) -> str:
         """The title that was typed, or nothing."""
@@ -70,13 +82,15 @@ class StartForm(forms.Form):
 
     def add_refusals(self, refused: InvalidInput) -> None:
         """Show the schema's errors beside their fields; those of no field stand above the form."""
+        marked = set(self.errors)
         for error in refused.errors:
             name = str(error["field"]).partition(".")[0]
+            if name in marked:
+                continue
             known = name in self.fields
             self.add_error(name if known else None, self._in_words(name, str(error["message"])))
         if not refused.errors:
             self.add_error(None, str(refused))
-        self._mark_errors()
 
     def _in_words(self, name: str, message: str) -> str:
         """A message for people: a pattern says nothing to them, an example does."""
@@ -109,7 +123,7 @@ def _is_decimal(part: Schema) -> bool:
 
 def _field(name: str, part: Schema, *, required: bool) -> forms.Field:
     label = name.replace("_", " ").capitalize() if part.get("title", "").lower() == name.replace("_", " ") else ""
-    shown = {
+    shown: dict[str, Any] = {
         "label": label or part.get("title") or name.replace("_", " ").capitalize(), "required": required,
         "help_text": part.get("description", "") or _example(part), "initial": part.get("default"),
     }  # fmt: skip

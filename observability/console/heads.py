@@ -12,8 +12,7 @@ from observability import stream
 from observability.console.listing import decisions_of, wait_in_words
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
-from observability.told_by_tools import what
-from observability.wording import clean
+from observability.told_by_tools import reference, what
 
 LOOK_BACK = 10  # how many items are read to find the last one that says where the mission is
 WAITS = {"asked", "sleep", "await"}  # what it waits for is told by itself
@@ -70,5 +69,5 @@ def _line(effect: Effect, told: Mapping[int, dict[str, Any]]) -> EffectLine:
     outcome = told.get(effect.outcome_seq or 0, {})
     return EffectLine(
         effect=effect, badge=EFFECTS[effect.state], what=what(told.get(effect.seq, {"tool": effect.tool})),
-        reference=clean(outcome.get("reference") or "", 200),
+        reference=reference(outcome),
     )  # fmt: skip

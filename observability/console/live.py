@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from importlib import import_module
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 
 from missions.models import Mission
 from missions.web.access import visible_missions
@@ -17,6 +18,7 @@ from observability import stream
 from observability.console import fragments
 from observability.projections import is_quiet
 
+SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
 BATCH = 100  # rail items in one message
 
 
@@ -40,8 +42,8 @@ class Addition:
 
 
 def person(viewer: Viewer) -> User | None:
-    """The viewer's user, unless they were deactivated or signed out."""
-    if viewer.session_key and not SessionStore().exists(viewer.session_key):
+    """The viewer's user, unless they were deactivated or their session has ended."""
+    if viewer.session_key and not SessionStore(viewer.session_key).load():
         return None
     return User.objects.filter(pk=viewer.user_id, is_active=True).first()
 

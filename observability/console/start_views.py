@@ -36,7 +36,7 @@ def start(request: SignedInRequest, type: str) -> HttpResponse:
         kind = get_type(type)
     except UnknownType as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=404)
-    form = StartForm(kind.input_schema, request.POST or None)
+    form = StartForm(kind.input_schema, kind.check_input, request.POST if request.method == "POST" else None)
     if request.method == "POST":
         begun = _started(request, kind, form)
         if begun is not None:

@@ -1,12 +1,15 @@
 """Missions that only tests run; workers get them through MISSIONS_MODULES.
 
-Each step logs that it ran, so that a test can tell how often, and when.
+Each step logs that it ran and under which attempt, so that a test can tell that no recorded step ran again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
 import logging
 import time
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -14,6 +17,7 @@ from missions.authoring import Context, Verdict, mission
 
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"
+_attempt: contextvars.ContextVar[str] = contextvars.ContextVar("attempt")
 
 
 class Weave(BaseModel):
@@ -21,41 +25,51 @@ class Weave(BaseModel):
 
     strands: int = 4
     rounds: int = 3
-    step_seconds: float = 0.0
+    step_seconds: float = 0.05
     sleep_seconds: float = 0.2
 
 
-def spin(strand: int, round: int, seconds: float) -> int:
+def _enter(m: Context) -> None:
+    """Note the attempt for the log; `missions.authoring` does not tell it, since missions must not depend on it."""
+    _attempt.set(f"{m.mission_id} {m._run.claimed.attempt}")
+
+
+async def spin(strand: int, round: int, seconds: float) -> int:
     """Spin one length of yarn."""
-    time.sleep(seconds)
-    logger.info(RAN, extra={"what": f"{strand}/{round}", "at": f"{time.time():.6f}"})
+    await asyncio.sleep(seconds)
+    logger.info(f"{RAN}: {_attempt.get()} {strand}/{round}")
     return strand * 100 + round
 
 
-async def _strand(m: Context, request: Weave, strand: int) -> list[object]:
-    """Steps, sleeps and a signal, over and over; each strand in another order."""
-    woven: list[object] = []
+def trudge(number: int, seconds: float) -> int:
+    """Take one step in a thread."""
+    time.sleep(seconds)
+    return number
+
+
+async def _strand(m: Context, request: Weave, strand: int) -> list[Any]:
+    """Steps, sleeps and signals, over and over; each strand in another order."""
+    woven: list[Any] = []
     for round in range(request.rounds):
-        woven.append(await m.step("spin", spin, strand, round, request.step_seconds))
+        woven.append(await m.step(f"spin-{round}", spin, strand, round, request.step_seconds))
         if (strand + round) % 2:
             await m.sleep(request.sleep_seconds)
         colour = await m.wait_for_signal(f"colour-{strand}", timeout=3600)
-        woven.append(None if colour is None else colour["name"])
+        woven.append(colour and colour["name"])
     return woven
+
+
+async def _pair(m: Context, number: int) -> list[Any]:
+    return await m.gather(m.step("spin", spin, number, 90, 0.02), m.step("spin", spin, number, 91, 0.0))
 
 
 @mission("test.weave", version=1, title="Weave")
 async def weave(m: Context, request: Weave) -> Verdict:
-    """Strands side by side, then a wait that times out, then more strands inside strands."""
+    """Strands side by side, a wait that times out, then strands inside strands."""
+    _enter(m)
     first = await m.gather(*(_strand(m, request, strand) for strand in range(request.strands)))
     missing = await m.wait_for_signal("never", timeout=request.sleep_seconds)
-
-    async def pair(number: int) -> list[object]:
-        return await m.gather(
-            m.step("spin", spin, number, 90, request.step_seconds), m.step("spin", spin, number, 91, 0.0)
-        )
-
-    second = await m.gather(*(pair(number) for number in range(2)))
+    second = await m.gather(*(_pair(m, number) for number in range(2)))
     await m.observe("All strands are woven.")
     return Verdict("woven", data={"first": first, "missing": missing, "second": second})
 
@@ -69,6 +83,6 @@ class Plod(BaseModel):
 
 @mission("test.plod", version=1, title="Plod")
 async def plod(m: Context, request: Plod) -> Verdict:
-    """One step after the other."""
-    done = [await m.step("spin", spin, 0, number, request.step_seconds) for number in range(request.steps)]
+    """One step after the other, in threads."""
+    done = [await m.step("trudge", trudge, number, request.step_seconds) for number in range(request.steps)]
     return Verdict("plodded", data={"done": done})

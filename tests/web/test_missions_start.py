@@ -45,8 +45,8 @@ class Order(BaseModel):
 
 
 def order_form(data: dict[str, str] | None = None) -> StartForm:
-    schema = TypeAdapter(Order).json_schema()
-    return StartForm(schema, {f"input-{name}": value for name, value in data.items()} if data is not None else None)
+    fields = {f"input-{name}": value for name, value in data.items()} if data is not None else None
+    return StartForm(TypeAdapter(Order).json_schema(), lambda value: value, fields)
 
 
 def test_each_type_of_the_schema_gets_its_field() -> None:
@@ -137,6 +137,7 @@ def test_errors_stand_beside_their_fields_with_422_and_what_was_typed_is_kept(op
 class Strict(BaseModel):
     code: str = Field(pattern="^[A-Z]+$", examples=["ABC"])
     total: Decimal = Field(gt=0)
+    count: int = 1
 
 
 @pytest.fixture
@@ -149,12 +150,14 @@ def strict_type() -> Iterator[str]:
 
 
 def test_the_schemas_own_check_has_the_last_word(operator: Client, strict_type: str) -> None:
-    data = {"input-code": "abc", "input-total": "-1", "input-form-once": "x"}
+    data = {"input-code": "abc", "input-total": "-1", "input-count": "many", "input-form-once": "x"}
     response = operator.post(f"/missions/start/{strict_type}/", data)
     html = response.content.decode()
     assert response.status_code == 422
     assert "expected form. For example ABC." in html
     assert "greater than 0" in html
+    assert "Enter a whole number." in html
+    assert html.count('aria-invalid="true"') == html.count('class="field__error"') == 3
 
 
 def test_each_form_has_a_token_of_its_own(operator: Client) -> None:

@@ -1,0 +1,94 @@
+"""A mission of branches, sleeps and signals ends the same however often its workers are killed."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from tests.acceptance import checks, refunds
+from tests.acceptance.people import Json, Person
+from tests.acceptance.processes import POLL_SECONDS, Process
+from tests.acceptance.sample_missions import RAN
+from tests.acceptance.system import System
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
+MISSIONS, KILLS = 8, 8
+REQUEST = {"strands": 4, "rounds": 3, "step_seconds": 0.05, "sleep_seconds": 0.3}
+POINTS = ("after_claim", "mid_flush", "during_park", "after_park", "after_takeover")
+LINE = re.compile(RAN + r": (\S+) (\d+) (\S+)")
+
+
+def send_colours(person: Person, uid: str, round: int) -> None:
+    """One signal for each strand; those of a later round may come before the mission waits for them."""
+    for strand in range(REQUEST["strands"]):  # type: ignore[call-overload]
+        person.signal(uid, f"colour-{strand}", {"name": f"{strand}.{round}"}, key=f"{strand}.{round}")
+
+
+def woven(system: System, uid: str) -> Any:
+    """The data of a mission's verdict, once it has ended."""
+    assert refunds.ended(system, uid) == "woven"
+    return system.person("admin").mission(uid)["verdict"]["data"]
+
+
+def ran_again(system: System, facts: Json) -> list[str]:
+    """Steps that a later attempt ran although an earlier one had recorded them."""
+    uids = {row["id"]: row["uid"] for row in facts["missions"]}
+    recorded = {
+        (uids[entry["mission_id"]], f"{value // 100}/{value % 100}"): entry["attempt"]
+        for entry in facts["entries"] if entry["kind"] == "step" for value in [entry["payload"]["result"]]
+    }
+    runs = [match for process in system.processes for match in LINE.findall(process.output)]
+    assert len(runs) >= len(recorded) > 0
+    return [f"{uid} {what} ran in attempt {attempt}, recorded in {recorded[uid, what]}"
+            for uid, attempt, what in runs if int(attempt) > recorded[uid, what]]
+
+
+def kill_now_and_then(system: System, chance: random.Random, uids: list[str]) -> None:
+    """Kill workers at random times and at random points, while the signals come in."""
+    admin, workers = system.person("admin"), [system.start_worker(ready=False) for _ in range(2)]
+    for number in range(KILLS):
+        point = f"{chance.choice(POINTS)}:{chance.randint(1, 20)}" if number % 2 else ""
+        workers.append(system.start_worker(crash_at=point))
+        if number < REQUEST["rounds"]:
+            for uid in uids:
+                send_colours(admin, uid, number)
+        _wait(chance.uniform(0.1, 1.0))
+        _kill(chance.choice(workers))
+        workers = [worker for worker in workers if worker.running]
+
+
+def _wait(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(POLL_SECONDS)
+
+
+def _kill(worker: Process) -> None:
+    assert worker.running or worker.status == -signal.SIGKILL, worker.output
+    worker.kill()
+
+
+def test_killed_missions_end_as_the_one_that_was_left_alone(system: System) -> None:
+    chance = random.Random()
+    system.start_web()
+    admin = system.person("admin")
+    calm = system.start_worker()
+    alone = admin.start("test.weave", REQUEST, key="alone")
+    for round in range(REQUEST["rounds"]):  # type: ignore[call-overload]
+        send_colours(admin, alone, round)
+    expected = woven(system, alone)
+    calm.kill()
+    uids = [admin.start("test.weave", REQUEST, key=f"killed-{number}") for number in range(MISSIONS)]
+    kill_now_and_then(system, chance, uids)
+    system.start_worker()
+    for uid in uids:
+        assert woven(system, uid) == expected, checks.history_of(system.facts(), uid)
+    facts = system.facts()
+    assert len(facts["takeovers"]) > 0
+    assert ran_again(system, facts) == []
+    assert checks.unsound(facts) == []
