@@ -46,7 +46,8 @@ def parse(log: str) -> list[Statement]:
         match = LINE.match(entry)
         if match is not None and match["application"] not in OTHERS:
             name, text = match["name"], " ".join(match["text"].split())
-            found.append(Statement(application=match["application"], name=name if name in ENGINE else text[:60], text=text))
+            named = name if name in ENGINE else text[:60]
+            found.append(Statement(application=match["application"], name=named, text=text))
     return found
 
 

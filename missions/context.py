@@ -44,6 +44,10 @@ class Context:
         self._root.task = asyncio.current_task()
         _branch.set(self._root)
 
+    def cut_off(self) -> None:
+        """A durable call was cancelled by the author's own code: the mission stops here."""
+        self._run.cut_off()
+
     @property
     def mission_id(self) -> uuid.UUID:
         """The mission's id as the outside knows it."""

@@ -44,15 +44,20 @@ def request_of(
     return DecisionRequest(
         id=uuid.UUID(asked["decision"]), kind=asked["kind"], mission_id=run.claimed.id, attempt=run.claimed.attempt,
         timeline=run.claimed.timeline, intent=intent, sentence=asked["sentence"], ruling=ruling,
-        digest=asked["digest"], evidence=tuple(run.evidence[-20:]), choices=tuple(choices),
+        digest=asked["digest"], evidence=tuple(run.evidence), choices=tuple(choices),
         facts={**(facts or {}), "path": path},
     )
 
 
-async def answer_of(run: Run, path: str, request: DecisionRequest) -> tuple[Answer, int | None]:
-    """Wait for the answer; it and the seq of the signal that brought it (None where the decision had it already)."""
+async def answer_of(
+    run: Run, path: str, request: DecisionRequest, *, unless: str = ""
+) -> tuple[Answer, int | None] | None:
+    """Wait for the answer; it and the seq of the signal that brought it (None where the decision had it already).
+
+    None once a signal of the name `unless` lies there, which makes the question idle.
+    """
     name = f"decision:{request.id}"
-    while True:
+    while not (unless and run.has_mail(unless)):
         mail = run.take_mail(name)
         if mail is not None:
             return Answer.from_json(load(mail.body)), mail.seq
@@ -60,8 +65,9 @@ async def answer_of(run: Run, path: str, request: DecisionRequest) -> tuple[Answ
         crashpoints.reach("decision_upsert")
         if known is not None:
             return known, _seq_of(run, name)
-        if not run.has_mail(name):
-            await run.wait(path, Wait(label=name, signal=name))
+        if not (run.has_mail(name) or run.has_mail(unless)):
+            await run.wait(path, Wait(label=name, signals=(name, unless)))
+    return None
 
 
 def _seq_of(run: Run, name: str) -> int | None:

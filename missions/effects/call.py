@@ -8,6 +8,7 @@ is, is recorded after it. A call that a crash, a time-out or a lost connection c
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import time
 import uuid
@@ -23,9 +24,7 @@ from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait
 from missions.engine.run import Run
 from missions.engine.writes import Draft, OpenEffect, SettleEffect
-from missions.errors import (
-    TryLater,
-)
+from missions.errors import Suspended, TryLater
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
@@ -53,10 +52,11 @@ class ToolRun:
     async def perform(self) -> Any:
         """The tool's result. Raises what the author may handle: Denied, Rejected, ChangesRequested, ToolFailed, …"""
         while self.progress.phase not in ENDS:
-            entry = await self.run.recorded(self.path, self.input_hash)
+            # Between an intent of ours and its call nothing may come, or it would be in doubt: no drain either.
+            calls = self._mine and self.progress.phase is Phase.CALL
+            entry = None if calls else await self.run.recorded(self.path, self.input_hash)
             if entry is None:
-                await self._prepare()
-                await self._acts[self.progress.phase]()
+                await self._act()
             elif self.progress.fold(entry.kind, entry.payload):
                 self.seq, self._mine = entry.seq, False
             else:
@@ -64,6 +64,17 @@ class ToolRun:
         result = result_of(self.progress, self.spec)
         self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
         return result
+
+    async def _act(self) -> None:
+        try:
+            await self._prepare()
+            await self._acts[self.progress.phase]()
+        except Exception as error:
+            if not self.progress.unsettled:
+                raise
+            # The author may not go on, and the mission not end, while nobody knows what became of the effect.
+            self.run.pause("effect unsettled", f"{self.sentence}: {codec.words(error)}")
+            raise Suspended from error
 
     async def record(
         self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, **payload: Any
@@ -141,8 +152,10 @@ class ToolRun:
         if ruling is None:
             raise TypeError("an answer follows a ruling")
         request = asking.request_of(self.run, self.path, asked, self.intent, ruling, choices=choices, facts=facts)
-        answer, seq = await asking.answer_of(self.run, self.path, request)
-        await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
+        late = f"effect:{self.progress.key}" if asked["kind"] == "in_doubt" else ""
+        if (answered := await asking.answer_of(self.run, self.path, request, unless=late)) is not None:
+            answer, seq = answered
+            await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
 
     async def _intend(self) -> None:
         if self.spec.effect is EffectClass.READ:
@@ -178,9 +191,13 @@ class ToolRun:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
         elif await self._may_dispatch():
-            call = self.tool_call()
             self._mine = False  # from here on nobody knows, until an entry says
-            await self._take(await dispatch.call_tool(self.run, self.spec, call, self.args))
+            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args)
+            try:
+                await self._take(answered)
+            except (Suspended, asyncio.CancelledError):
+                dispatch.keep_evidence(self.run, self.progress.key, answered)
+                raise
 
     def tool_call(self) -> ToolCall:
         """What the tool function gets beside its arguments."""
@@ -204,9 +221,11 @@ class ToolRun:
         # A process that was stopped here for long may have been taken over: then it asks again, over the same lane.
         if time.monotonic() - asked_at > settings.MISSIONS_HUNG_SECONDS / 4:
             return False
+        if progress.uncertain and not doubt.remembered(self):
+            await doubt.ask_person(self, "It may have happened, and the other side no longer knows the key.")
+            return False
         if progress.deadline is not None and self.run.is_past(progress.deadline):
-            why = "The call's deadline passed before it was made."
-            await self.retry(why)
+            await self.retry("The call's deadline passed before it was made.")
             return False
         return True
 
@@ -221,10 +240,9 @@ class ToolRun:
         if self.progress.uncertain:
             await doubt.ask_person(self, f"It may have happened, and policy no longer allows it: {ruling.reason}")
             return
-        error = {"type": "refused", "message": ruling.reason}
         await self.record(
             Kind.OUTCOME, settle=EffectState.NOT_DONE, state="not_done", again="rule", key=self.progress.key,
-            error=error, sentence=self.sentence, effect_class=self.spec.effect,
+            error={"type": "refused", "message": ruling.reason}, sentence=self.sentence, effect_class=self.spec.effect,
         )
 
     async def _take(self, answered: dispatch.Answered) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from missions.errors import (
 from missions.governance import Json
 from missions.tools.spec import ProbeResult, ToolCall, ToolSpec
 
+RESULT_BYTES = codec.STORE_BYTES - 64 * 1024  # the outcome's words beside it fit too
 GRACE_SECONDS = 1.0  # a tool that keeps the deadline itself can say more than a time-out here could
 _calls: set[asyncio.Task[Any]] = set()  # tasks that nobody may collect while they run
 
@@ -64,15 +66,26 @@ Answered = Done | NotYet | Failed | Unknown
 def kept(result: Any) -> Json:
     """The part of an outcome entry that holds the result; an unusable result is noted, never lost as a success."""
     try:
-        return {"state": "done", "result": codec.load(codec.dump(result))}
+        return {"state": "done", "result": codec.load(codec.dump(result, limit=RESULT_BYTES))}
     except (PayloadTooLarge, Unserialisable) as error:
-        digest = hashlib.sha256(repr(result).encode()).hexdigest()
+        digest = hashlib.sha256(repr(result).encode("utf-8", "replace")).hexdigest()
         return {"state": "done", "usable": False, "result_digest": digest, "error": _error(error)}
 
 
 def _error(error: BaseException) -> Json:
     code = error.facts.get("code") if isinstance(error, StandfastError) else None
-    return {"type": code or type(error).__name__, "message": str(error) or type(error).__name__}
+    return {"type": code or type(error).__name__, "message": codec.words(error)}
+
+
+def _unless_fenced(run: Run, function: Callable[[], Any]) -> Callable[[], Any]:
+    """A call that waited for a free thread starts only if its worker was not fenced meanwhile."""
+
+    def start() -> Any:
+        if run.poisoned or run.lane.session.lost:
+            raise TryLater("The worker was fenced before the call was made.")
+        return function()
+
+    return start
 
 
 async def _invoke(run: Run, spec: ToolSpec, call: ToolCall, args: Json, seconds: float) -> Answered:
@@ -80,17 +93,17 @@ async def _invoke(run: Run, spec: ToolSpec, call: ToolCall, args: Json, seconds:
         async with asyncio.timeout(seconds + GRACE_SECONDS):
             if spec.is_async:
                 return Done(kept(await spec.function(call, **args)))
-            return Done(kept(await run.owner.in_thread(lambda: spec.function(call, **args))))
+            return Done(kept(await run.owner.in_thread(_unless_fenced(run, lambda: spec.function(call, **args)))))
     except TryLater as error:
-        return NotYet(str(error), error.retry_after_seconds)
+        return NotYet(codec.words(error), error.retry_after_seconds)
     except ToolFailed as error:
         return Failed(_error(error))
     except TimeoutError:
         return Unknown(f"No answer within {seconds:.0f} s.")
     except OutcomeUnknown as error:
-        return Unknown(str(error))
-    except Exception as error:
-        return Unknown(f"{type(error).__name__}: {error}")
+        return Unknown(codec.words(error))
+    except (Exception, SystemExit, asyncio.CancelledError) as error:  # the task is the call's own: none cancels it
+        return Unknown(f"{type(error).__name__}: {codec.words(error)}")
 
 
 async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> Answered:
@@ -110,8 +123,13 @@ async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> Ans
 
 
 def _late(run: Run, key: str, task: asyncio.Task[Answered]) -> None:
-    """The mission has left memory meanwhile: keep a definite answer as evidence."""
-    if not task.cancelled() and isinstance(answered := task.result(), Done):
+    if not task.cancelled():
+        keep_evidence(run, key, task.result())
+
+
+def keep_evidence(run: Run, key: str, answered: Answered) -> None:
+    """The mission has left memory before this could be recorded: a success goes to its mailbox."""
+    if isinstance(answered, Done):
         run.owner.report_late(run.claimed.id, key, answered.outcome)
 
 
@@ -124,8 +142,8 @@ async def probe(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> ProbeRe
             return await spec.probe(call, **args)
     except TimeoutError:
         return ProbeResult(found=None, detail=f"The probe gave no answer within {spec.timeout_seconds:.0f} s.")
-    except Exception as error:
-        return ProbeResult(found=None, detail=f"The probe failed: {error}")
+    except (Exception, SystemExit) as error:
+        return ProbeResult(found=None, detail=f"The probe failed: {codec.words(error)}")
 
 
 def open_calls() -> int:

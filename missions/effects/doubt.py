@@ -37,7 +37,7 @@ async def resolve(op: ToolRun) -> None:
         await _apply(op, answer)
     elif (mail := op.run.take_mail(f"effect:{op.progress.key}")) is not None:
         await _adopt(op, load(mail.body), "The answer came late.")
-    elif op.spec.retry_safety is RetrySafety.KEYED and op.progress.tries < KEYED_TRIES and _remembered(op):
+    elif op.spec.retry_safety is RetrySafety.KEYED and op.progress.tries < KEYED_TRIES and remembered(op):
         await _call_again(op)
     elif op.spec.retry_safety is RetrySafety.VERIFIABLE and op.progress.probes < PROBES:
         await _probe(op)
@@ -45,7 +45,7 @@ async def resolve(op: ToolRun) -> None:
         await ask_person(op, "There was no definite answer.")
 
 
-def _remembered(op: ToolRun) -> bool:
+def remembered(op: ToolRun) -> bool:
     """Whether the other side still knows the key of the first call."""
     intent, ttl = op.progress.intent, op.spec.key_ttl_seconds
     if intent is None or ttl is None:

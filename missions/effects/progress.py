@@ -58,6 +58,11 @@ class Progress:
         """The key in the intent; empty before there is one."""
         return str(self.intent["key"]) if self.intent else ""
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether an intent is recorded and nobody knows yet, or for good, what became of it."""
+        return self.intent is not None and self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT, Phase.ANSWER)
+
     def fold(self, kind: str, payload: Json) -> bool:
         """Take the next entry; False where it can not follow."""
         step = _FOLDS.get(kind)

@@ -71,7 +71,10 @@ class Question:
 
     async def _wait(self, asked: Json) -> Answer:
         request = asking.request_of(self.run, self.path, asked, self.intent, self.ruling, facts=self.details)
-        answer, seq = await asking.answer_of(self.run, self.path, request)
+        answered = await asking.answer_of(self.run, self.path, request)
+        if answered is None:
+            raise TypeError("only an effect's question becomes idle")
+        answer, seq = answered
         await self._record(Kind.ANSWERED, {"decision": asked["decision"], "answer": answer.as_json(), "seq": seq})
         return answer
 

@@ -5,13 +5,13 @@ A step that a crash cut off before its record runs again; only tools may change 
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from missions.engine import codec
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, being_cancelled
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
 from missions.engine.verdict import RetryPolicy
@@ -33,6 +33,8 @@ class StepRun:
         self._input_hash = codec.input_hash([args, kwargs] if args or kwargs else None)
         self._title = codec.title_of(function, name)
         self._words: Json = {"name": name, "title": self._title}
+        # What leaks out of the function besides errors ends the step as well, never the worker or the branch.
+        self._caught: tuple[type[BaseException], ...] = (*retry.on, SystemExit, asyncio.CancelledError)
         self._failures = 0
         self._resume_at: dt.datetime | None = None
 
@@ -67,18 +69,20 @@ class StepRun:
     async def _try(self) -> bytes | None:
         """Run the function: the entry's payload, or None after recording that it is tried again."""
         try:
-            if inspect.iscoroutinefunction(self._function):
+            if codec.is_async(self._function):
                 value = await self._function(*self._args, **self._kwargs)
             else:
                 value = await self._run.owner.in_thread(lambda: self._function(*self._args, **self._kwargs))
             return codec.dump({**self._words, "result": value})
-        except self._retry.on as error:
+        except self._caught as error:
+            if being_cancelled():
+                raise
             await self._put_off(error)
             return None
 
-    async def _put_off(self, error: Exception) -> None:
+    async def _put_off(self, error: BaseException) -> None:
         self._failures += 1
-        told = {"type": type(error).__name__, "message": str(error) or type(error).__name__}
+        told = {"type": type(error).__name__, "message": codec.words(error)}
         if self._failures >= self._retry.attempts:
             await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}))
             raise _failed(told) from error

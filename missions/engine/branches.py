@@ -7,7 +7,7 @@ import datetime as dt
 import functools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from missions.errors import MisusedContext
 
@@ -26,14 +26,7 @@ class Wait:
     timer: asyncio.TimerHandle | None = None
 
 
-class _OfRun(Protocol):
-    _run: Run
-
-
-_Self = TypeVar("_Self", bound=_OfRun)
-_Given = ParamSpec("_Given")
-_Result = TypeVar("_Result")
-_Call = Callable[Concatenate[_Self, _Given], Awaitable[_Result]]
+_Call = TypeVar("_Call", bound=Callable[..., Awaitable[Any]])
 
 
 def being_cancelled() -> bool:
@@ -42,19 +35,19 @@ def being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def durable(call: _Call[_Self, _Given, _Result]) -> _Call[_Self, _Given, _Result]:
+def durable(call: _Call) -> _Call:
     """A call that none but the engine may cut off: a time-out of the author's own would come elsewhere in replay."""
 
     @functools.wraps(call)
-    async def whole(self: _Self, /, *args: _Given.args, **kwargs: _Given.kwargs) -> _Result:
+    async def whole(context: Any, /, *args: Any, **kwargs: Any) -> Any:
         try:
-            return await call(self, *args, **kwargs)
+            return await call(context, *args, **kwargs)
         except asyncio.CancelledError:
             if being_cancelled():
-                self._run.cut_off()
+                context.cut_off()
             raise
 
-    return whole
+    return cast(_Call, whole)
 
 
 @dataclass(slots=True)

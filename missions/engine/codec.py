@@ -98,6 +98,12 @@ def restore(kind: Any, value: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=4096)
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling a function gives something to await."""
+    return inspect.iscoroutinefunction(function)
+
+
+@functools.lru_cache(maxsize=4096)
 def result_type(function: Callable[..., Any]) -> Any:
     """The declared type of a function's result, or None where it declares none that can be resolved."""
     try:
@@ -136,6 +142,7 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(dump(value)).hexdigest()
 
 
+@functools.lru_cache(maxsize=4096)
 def title_of(function: Callable[..., Any], fallback: str) -> str:
     """Business words for a step: the first line of its docstring, else its name."""
     doc = inspect.getdoc(function) or ""

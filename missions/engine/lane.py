@@ -26,6 +26,7 @@ from missions.engine.clock import Estimate
 from missions.engine.session import Call, Refused, Session, open_session, refusal
 from missions.engine.statements import statement
 from missions.engine.writes import Batch, Head, Write
+from missions.errors import Suspended
 
 logger = logging.getLogger(__name__)
 BATCH_ROWS, BATCH_BYTES = 512, 4 * 1024 * 1024
@@ -35,7 +36,7 @@ AGAIN_SECONDS = 0.002  # a skipped row is held for the length of somebody's shor
 TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "53400")
 REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
-STATEMENTS = ("append", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle")
+STATEMENTS = ("append", "append_one", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle")
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
     "set enable_seqscan = off",  # all is looked up by key; fresh tables have no statistics to tell the planner so
@@ -76,11 +77,15 @@ class Lane:
         return future
 
     async def confirm(self, head: Head) -> None:
-        """Return only if the mission still has this attempt. Never returns to a worker whose session has ended."""
-        answer = (await self.call((b"fence", (int8s([head.mission_id]),))))[0]
+        """Return only if the mission still has this attempt, else raise Suspended."""
+        try:
+            answer = (await self.call((b"fence", (int8s([head.mission_id]),))))[0]
+        except Refused as error:
+            self.session.fail(error)
+            raise Suspended from error
         if not answer.ntuples or read_int(answer.get_value(0, 1) or b"") != head.attempt:
             self.on_fenced(head.mission_id, head.attempt)
-            await self._loop.create_future()
+            raise Suspended
 
     @property
     def idle(self) -> bool:
@@ -145,8 +150,9 @@ class Lane:
         self.batches, self.rows = self.batches + 1, self.rows + batch.rows
         short = bool(batch.rows) and (results[0].command_tuples or 0) != batch.rows
         released: dict[int, bool] = {}
-        if calls[-1][0] == b"release":
-            answer = results[-1]
+        names = [name for name, _ in calls]
+        if b"release" in names:
+            answer = results[names.index(b"release")]
             for row in range(answer.ntuples):
                 released[read_int(answer.get_value(row, 0) or b"")] = answer.get_value(row, 1) == b"\x01"
         unreleased = [w for w in batch.writes if w.release is not None and w.head.mission_id not in released]
@@ -173,6 +179,9 @@ class Lane:
         ids = list(dict.fromkeys(write.head.mission_id for write in batch.writes))
 
         def answered(done: asyncio.Future[list[PGresult]]) -> None:
+            if (error := done.exception()) is not None:
+                self.session.fail(error)  # nobody knows who was fenced, so everybody is
+                return
             answer = done.result()[0]
             held = {
                 (read_int(answer.get_value(row, 0) or b""), read_int(answer.get_value(row, 1) or b""))

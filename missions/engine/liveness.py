@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 RING = "standfast_ring"  # a worker has come: look who is next
 AUX = ("register", "heartbeat", "notify", "holders", "terminate")
 RING_STATEMENTS = ("peers", "orphans", "await_death", "try_death", "release_death", "bury")
+# Heartbeats and hints need not survive a crash of the server, and a flush for each would hold up the lane's. Whatever
+# names this worker is flushed later, and its registration with it.
+AUX_SETUP = ("set synchronous_commit = off", "set enable_seqscan = off", "set jit = off")
 RING_WAIT = "20s"  # whoever waits for a lock holds back vacuum, so not for ever
 
 
@@ -53,7 +56,7 @@ class Liveness:
 
     async def open(self, backend_pid: int) -> None:
         """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused."""
-        listen = [f"listen {channel}" for channel in (feed.DUE, RING)]
+        listen = [*AUX_SETUP, *(f"listen {channel}" for channel in (feed.DUE, RING))]
         me = f"{self.worker_id:x}"
         self.aux = await open_session(
             f"standfast aux {me}", statements={name: statement(name) for name in AUX}, setup=listen,
@@ -70,6 +73,13 @@ class Liveness:
         await self._refuse_pooler(backend_pid)
         await self._sweep()
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(self._stopped)
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        """A worker without a heart or without a watch does harm: it starts over."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_lost(error)
 
     async def _register(self, me: Identity, backend_pid: int) -> None:
         await self.aux.call((b"register", (

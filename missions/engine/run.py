@@ -28,6 +28,7 @@ from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
 
 TAKES_MAIL = (Kind.SIGNAL, Kind.ANSWERED)
+EVIDENCE = 20  # the latest results, which a question to people shows
 UNASKED = (Kind.PAUSED, Kind.CANCELLED)  # entries that no call of the author waits for
 
 
@@ -67,7 +68,7 @@ class Run:
         self.poisoned = self.parking = False
         self.refusals = 0
         self.step = entries[-1].path if entries else ""
-        self.evidence: list[dict[str, Any]] = []
+        self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
         self._waits: dict[str, Wait] = {}
         self._tasks: set[asyncio.Task[Any]] = set()

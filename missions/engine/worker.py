@@ -33,6 +33,7 @@ from missions.errors import StandfastError
 logger = logging.getLogger(__name__)
 CLAIM_MOST = 64
 AWAY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+STILL_DUE_SECONDS = 0.25  # what is due and can not be had (its row is held, its alarm fails) is not asked for in a loop
 
 
 class Incarnation:
@@ -47,10 +48,12 @@ class Incarnation:
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
         self._types = [kind.name for kind in all_types()]
-        self._claiming = self._again = self._ringing = False
+        self._claiming = self._again = self._ringing = self._fetching = self._mail = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: float | None = None
+        self._rang_for = 0.0  # the latest moment that the timer has rung for
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
         self._loop = asyncio.get_running_loop()
         self.liveness = Liveness(
             self.worker_id, self._types, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose
@@ -87,7 +90,8 @@ class Incarnation:
 
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """Keep the late answer of a call in its mission's mailbox."""
-        self._spawn(self._report(mission_id, key, evidence))
+        self._reports.add(task := self._loop.create_task(self._report(mission_id, key, evidence)))
+        task.add_done_callback(self._reports.discard)
 
     async def _report(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         def deliver() -> bool:
@@ -133,16 +137,20 @@ class Incarnation:
     def _hinted(self) -> None:
         """Something may be due, or mail may have come for what runs here."""
         self.kick()
-        if self._runs and not self.lost:
+        self._mail = True
+        if self._runs and not (self._fetching or self.lost):
+            self._fetching = True
             self._spawn(self._take_mail())
 
     async def _take_mail(self) -> None:
-        """Signals for missions that run here right now."""
-        (answer,) = await self.lane.call((b"new_mail", (int8(self.worker_id),)))
-        for mission_id, mail in mail_of(answer):
-            run = self._runs.get(mission_id)
-            if run is not None:
-                run.receive(mail)
+        """Signals for missions that run here right now; hints that come meanwhile are answered by one more look."""
+        while self._mail:
+            self._mail = False
+            (answer,) = await self.lane.call((b"new_mail", (int8(self.worker_id),)))
+            for mission_id, mail in mail_of(answer):
+                if mission_id in self._runs:
+                    self._runs[mission_id].receive(mail)
+        self._fetching = False
 
     # -- Time ----------------------------------------------------------------------------------------------------------
 
@@ -150,15 +158,17 @@ class Incarnation:
         """Something is due at a time (None: nothing is): one timer holds the earliest."""
         if moment is None or self.lost:
             return
-        at = moment.timestamp()
+        at, now = moment.timestamp(), self._clock.seconds()
+        at = max(at, now + STILL_DUE_SECONDS) if at <= self._rang_for else at
         if self._timer is not None and self._timer_at is not None and self._timer_at <= at:
             return
         if self._timer is not None:
             self._timer.cancel()
         self._timer_at = at
-        self._timer = self._loop.call_later(max(0.0, at - self._clock.seconds()), self._ring)
+        self._timer = self._loop.call_later(max(0.0, at - now), self._ring)
 
     def _ring(self) -> None:
+        self._rang_for = max(self._rang_for, self._timer_at or 0.0)
         self._timer = self._timer_at = None
         self.kick()
         if not self._ringing and not self.lost:
@@ -167,9 +177,11 @@ class Incarnation:
 
     async def _ring_alarms(self) -> None:
         try:
-            await self._threads.patiently(alarms.ring_due)
+            rung = await self._threads.patiently(alarms.ring_due)
         finally:
             self._ringing = False
+        if rung:
+            self.kick()  # which also learns when the next is due
 
     # -- The end -------------------------------------------------------------------------------------------------------
 
@@ -255,19 +267,28 @@ class Worker:
         while not self._stopping.is_set():
             current = self.incarnation = Incarnation(self._make_context, self._threads, self._concurrency)
             try:
-                await current.open()
-                failures = 0
-                logger.info("A worker is ready", extra={"action": "worker_ready", "worker": f"{current.worker_id:x}"})
-                await self._serve(current)
+                if await self._opened(current):
+                    failures, facts = 0, {"action": "worker_ready", "worker": f"{current.worker_id:x}"}
+                    logger.info("A worker is ready", extra=facts)
+                    await self._serve(current)
             except (psycopg.Error, Refused, OSError) as error:
-                failures += 1
-                facts = {"action": "worker_waits", "why": str(error).strip()[:300]}
+                failures, facts = failures + 1, {"action": "worker_waits", "why": str(error).strip()[:300]}
                 logger.warning("The database is away; the worker waits", extra=facts)
             finally:
                 await current.close()
             if not self._stopping.is_set():
-                await asyncio.sleep(AWAY_SECONDS[min(failures, len(AWAY_SECONDS) - 1)])
+                await asyncio.sleep(AWAY_SECONDS[min(failures, 5)])
         self._threads.close()
+
+    async def _opened(self, current: Incarnation) -> bool:
+        """Open an incarnation; False where it was lost meanwhile, since what it waited for then never comes."""
+        opening, ended = asyncio.create_task(current.open()), asyncio.create_task(current.ended.wait())
+        await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if opened := opening.done():
+            opening.result()
+        for task in (opening, ended):
+            task.cancel()
+        return opened
 
     async def _serve(self, current: Incarnation) -> None:
         stopping = asyncio.create_task(self._stopping.wait())

@@ -9,13 +9,17 @@ import asyncio
 import datetime as dt
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from missions.engine import arrays, chain
 from missions.engine.codec import INLINE_BYTES
 from missions.engine.session import Call
 
+PACK: tuple[Callable[[Any], bytes], ...] = (
+    arrays.int8s, *[arrays.int4s] * 3, *[arrays.texts] * 2, *[arrays.byteas] * 6,
+)
 ROW_BYTES = 300  # what an entry takes beside its payload, for the bound on a batch
 
 
@@ -107,7 +111,9 @@ class Write:
     bytes: int = 0
 
     def __post_init__(self) -> None:
-        self.bytes = sum(len(draft.payload) + ROW_BYTES for draft in self.drafts) + ROW_BYTES
+        self.bytes = ROW_BYTES
+        for draft in self.drafts:  # a generator costs more than all else here
+            self.bytes += len(draft.payload) + ROW_BYTES
 
 
 def _micros(at: dt.datetime | None) -> bytes | None:
@@ -119,8 +125,9 @@ class Batch:
     """Writes under one Sync. `build` may be called once; `calls` as often as the batch is sent."""
 
     writes: list[Write]
-    columns: list[list[object]] = field(default_factory=lambda: [[] for _ in range(12)])
+    entries: list[tuple[Any, ...]] = field(default_factory=list)  # as `append` takes them, a column each
     extra: list[Call] = field(default_factory=list)
+    outcomes: list[Call] = field(default_factory=list)
     before: dict[tuple[int, int], tuple[Head, int, bytes]] = field(default_factory=dict)
     seqs: list[int] = field(default_factory=list)
     micros: int = 0
@@ -150,12 +157,10 @@ class Batch:
         if len(payload) > INLINE_BYTES:
             stored = hashlib.sha256(payload).digest()
             self.extra.append((b"payload_store", (stored, payload)))
-        row = (
+        self.entries.append((
             head.mission_id, head.attempt, seq, head.timeline, draft.kind.encode(), draft.path.encode(),
             draft.input_hash, None if stored else payload, stored, salt, digest, link,
-        )
-        for column, cell in zip(self.columns, row, strict=True):
-            column.append(cell)
+        ))
         head.seq, head.link = seq, link
 
     def _index(self, write: Write) -> None:
@@ -172,28 +177,28 @@ class Batch:
             self.extra.append((b"effect_settle", (*fence, *settled)))
         if write.release is not None and (outcome := write.release.outcome) is not None:
             words = (outcome.verdict.encode(), outcome.summary.encode(), outcome.data, outcome.error.encode())
-            self.extra.append((b"outcome", (*fence, *words)))
+            self.outcomes.append((b"outcome", (*fence, *words)))
 
     @property
     def rows(self) -> int:
         """How many entries the append statement must write."""
-        return len(self.columns[0])
+        return len(self.entries)
 
     def calls(self) -> list[Call]:
-        """The statements, in order: payloads and entries, the indexes over them, then releases."""
+        """The statements, in order: entries, payloads and indexes, then releases, then what only the released get."""
         calls: list[Call] = []
-        if self.rows:
-            pack = (
-                arrays.int8s, arrays.int4s, arrays.int4s, arrays.int4s, arrays.texts, arrays.texts, arrays.byteas,
-                arrays.byteas, arrays.byteas, arrays.byteas, arrays.byteas, arrays.byteas,
-            )
-            packed = [one(column) for one, column in zip(pack, self.columns, strict=True)]  # type: ignore[operator]
+        if self.rows == 1:
+            mission_id, attempt, seq, timeline, *rest = self.entries[0]
+            numbers = (arrays.int8(mission_id), arrays.int4(attempt), arrays.int4(seq), arrays.int4(timeline))
+            calls.append((b"append_one", (*numbers, *rest, arrays.int8(self.micros))))
+        elif self.rows:
+            packed = [pack(column) for pack, column in zip(PACK, zip(*self.entries, strict=True), strict=True)]
             calls.append((b"append", (*packed, arrays.int8(self.micros))))
         calls += self.extra
         releases = [write for write in self.writes if write.release is not None]
         if releases:
             calls.append(release_call(releases))
-        return calls
+        return calls + self.outcomes
 
 
 def release_call(writes: Iterable[Write]) -> Call:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance import checks
 from tests.acceptance.system import Ground, System
 
 
@@ -24,6 +25,17 @@ def system(ground: Ground, tmp_path: Path) -> Iterator[System]:
     system = System(ground, tmp_path)
     yield system
     system.end()
+
+
+@pytest.fixture(scope="module")
+def site(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """A system with a web server that the tests of a module share; what they leave has to be sound."""
+    site = System(ground, tmp_path_factory.mktemp("site"))
+    site.start_web()
+    yield site
+    wrong = checks.unsound(site.facts())
+    site.end()
+    assert wrong == []
 
 
 @pytest.hookimpl(wrapper=True)

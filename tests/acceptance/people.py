@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import threading
+import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import httpx2 as httpx
 
 PAUSE_SECONDS = 0.2
+PATIENCE_SECONDS = 120.0  # with a server that is down, on a machine that does other things too
 ENDED = ("completed", "failed", "cancelled", "paused")
 Json = dict[str, Any]
 Opinion = Callable[[Json], Json | None]  # a decision → the body of a vote without its digest; None: not yet
 
 
 class Person:
-    """Somebody with a token. Every verb is repeated until the server answers, which may be down."""
+    """Somebody with a token. A request is repeated until the server answers, which may be starting, or dead."""
 
     def __init__(self, name: str, token: str, url: str) -> None:
         self.name, self._token, self._url = name, token, url
 
     def ask(self, method: str, path: str, *, body: Json | None = None, stopping: threading.Event | None = None) -> Any:
         """One request, again and again until there is an answer; (status, JSON). None where `stopping` came first."""
-        stopping = stopping or threading.Event()
+        stopping, end = stopping or threading.Event(), time.monotonic() + PATIENCE_SECONDS
         headers = {"Authorization": f"Token {self._token}"}
         while not stopping.is_set():
             try:
                 with httpx.Client(base_url=self._url, headers=headers, timeout=20, trust_env=False) as client:
                     answer = client.request(method, path, json=body)
-            except httpx.TransportError:
-                stopping.wait(PAUSE_SECONDS)
-                continue
-            if answer.status_code < 500:
-                return answer.status_code, answer.json()
-            stopping.wait(PAUSE_SECONDS)  # the database is away
+                if answer.status_code < 500:
+                    return answer.status_code, answer.json()
+                failure = answer.text[:500]  # the database is away
+            except httpx.TransportError as error:
+                failure = repr(error)
+            assert time.monotonic() < end, f"{method} {path}: no answer within {PATIENCE_SECONDS:g} s: {failure}"
+            stopping.wait(PAUSE_SECONDS)
         return None
 
-    def start(self, type: str, input: Json, key: str) -> str:
-        """Start a mission; its id."""
-        status, told = self.ask("POST", "missions", body={"type": type, "input": input, "key": key})
+    def start(self, type: str, input: Json) -> str:
+        """Start a mission, one however often it has to be asked for; its id."""
+        status, told = self.ask("POST", "missions", body={"type": type, "input": input, "key": uuid.uuid4().hex})
         assert status in (200, 201), told
         return str(told["id"])
 

@@ -14,7 +14,7 @@ END_SECONDS = 60.0
 def start(system: System, order: str) -> str:
     """Start a refund that needs a supervisor; its mission's id once sam is asked."""
     request = {"order_id": order, "amount": AMOUNT, "reason": "Arrived damaged"}
-    uid = system.person("admin").start("refund", request, key=order)
+    uid = system.person("admin").start("refund", request)
     until("sam is asked", END_SECONDS, lambda: asked(system, "sam", uid))
     return uid
 
@@ -44,6 +44,12 @@ def entries(system: System, uid: str, kind: str) -> list[Json]:
     status, told = system.person("admin").ask("GET", f"missions/{uid}/journal?kind={kind}&limit=100")
     assert status == 200, told
     return [entry["payload"] for entry in told["results"]]
+
+
+def takeovers(system: System, uid: str) -> int:
+    """How often the mission was taken over from a dead worker."""
+    query = "select count(*) from missions_takeover where mission_id = %s"
+    return int(system.database.value(query, system.mission_id(uid)))
 
 
 def requests(system: System, uid: str) -> list[int]:

@@ -71,7 +71,7 @@ class Customers:
     def _serve(self) -> None:
         while (refund := self._asked.get()) is not None:
             request = {"order_id": refund.order, "amount": refund.amount, "reason": "Arrived damaged"}
-            self.uids[refund.order] = self._admin.start("refund", request, key=refund.order)
+            self.uids[refund.order] = self._admin.start("refund", request)
 
     def opinion(self, decision: Json) -> Json | None:
         """What a reviewer thinks of one of these refunds."""

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx2 as httpx
 import yaml
 
 from tests.acceptance.cluster import Cluster, Database
@@ -95,7 +94,7 @@ class System:
         self.cluster, self.database = ground.cluster, ground.cluster.fresh()
         self.environment = environment(folder, self.database)
         self.processes: list[Process] = []
-        self.payments: PaymentServer
+        self.payments: Any = None  # a PaymentServer, once it is started
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -109,25 +108,17 @@ class System:
         return process
 
     def start_payments(self, safety: str, *options: str, timeout: float = 3.0) -> PaymentServer:
-        """Start the payment server, and describe it to the workers that start after it."""
-        self.payments = PaymentServer(self.folder / "payments", *options)
+        """Start a payment server with a ledger of its own, and describe it to the workers that start after it."""
+        folder = Path(tempfile.mkdtemp(prefix="payments-", dir=self.folder))
+        self.payments = PaymentServer(folder, *options)
         self.environment["PAYMENTS_URL"] = self.payments.url
-        self.environment["MISSIONS_MCP_SERVERS"] = str(catalogue(self.folder, safety, timeout))
+        self.environment["MISSIONS_MCP_SERVERS"] = str(catalogue(folder, safety, timeout))
         return self.payments
 
     def start_web(self, **more: str) -> Process:
-        """Start the web server; returns when it answers."""
+        """Start the web server; people wait for it by themselves."""
         place = ("-b", "127.0.0.1", "-p", str(self.port), "-v", "0")
-        web = self._process("web", "-m", "daphne", *place, "config.asgi:application", **more)
-        until("the web server answers", READY_SECONDS, lambda: self._answers(web))
-        return web
-
-    def _answers(self, web: Process) -> bool:
-        assert web.running, web.output
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=5, trust_env=False).status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        return self._process("web", "-m", "daphne", *place, "config.asgi:application", **more)
 
     def start_worker(self, *, ready: bool = True, crash_at: str = "", **more: str) -> Process:
         """Start a worker; returns when it looks for work, or at once."""
@@ -137,12 +128,20 @@ class System:
             assert worker.running or crash_at, worker.output
         return worker
 
+    def close(self) -> None:
+        """End the workers and the payment server; the web server and what was recorded stay."""
+        for process in self.processes:
+            if process.name.startswith("worker"):
+                process.end()
+        if self.payments is not None:
+            self.payments.stop()
+        self.payments = None
+
     def end(self) -> None:
         """Leave no process and no database behind."""
+        self.close()
         for process in self.processes:
             process.end()
-        if hasattr(self, "payments"):
-            self.payments.stop()
         self.database.drop()
 
     @property

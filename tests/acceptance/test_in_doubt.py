@@ -7,49 +7,31 @@ intended and not yet made. Refunds have a time-out of three seconds here.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance import checks, refunds
+from tests.acceptance import refunds
 from tests.acceptance.people import Json
 from tests.acceptance.processes import until
-from tests.acceptance.system import Ground, System
+from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
-Running = Callable[[str], System]
 REFERENCE = "select 'RF-' || printf('%06d', id) from payments where order_id = ?"
 
 
 @pytest.fixture(scope="module")
-def running(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One system a retry safety, with web, payment server and a worker; sound in the end, whatever the tests did."""
-    systems: dict[str, System] = {}
-
-    def run(safety: str) -> System:
-        if safety not in systems:
-            system = systems[safety] = System(ground, tmp_path_factory.mktemp(safety))
-            system.start_payments(safety)
-            system.start_web()
-            system.start_worker()
-        return systems[safety]
-
-    yield run
-    for system in systems.values():
-        wrong = checks.unsound(system.facts())
-        system.end()
-        assert wrong == []
-
-
-@pytest.fixture
-def system(running: Running, request: pytest.FixtureRequest) -> System:
-    """The system of the retry safety that the test names."""
-    return running(request.param)
+def system(site: System, request: pytest.FixtureRequest) -> Iterator[System]:
+    """A payment server whose refunds have the retry safety that the test names, and a worker."""
+    site.start_payments(request.param)
+    site.start_worker(ready=False)
+    yield site
+    site.close()
 
 
 def with_safety(safety: str) -> pytest.MarkDecorator:
-    """Run the test on the system whose refunds have this retry safety."""
-    return pytest.mark.parametrize("system", [safety], indirect=True)
+    """Run the test where refunds have this retry safety; pytest runs all tests of one safety in a row."""
+    return pytest.mark.parametrize("system", [safety], indirect=True, scope="module")
 
 
 BOTH_FAULTS = pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -46,7 +47,7 @@ class Up:
 
     def family(self) -> list[psutil.Process]:
         """Everything that it started, but the database."""
-        return [one for one in self.process.children(recursive=True) if "postgres" not in one.name()]
+        return [one for one in self.process.children(recursive=True) if "postgres" not in words_of(one)]
 
 
 @pytest.fixture
@@ -83,7 +84,14 @@ def gone(processes: list[psutil.Process]) -> bool:
 
 
 def worker_of(running: Up) -> psutil.Process | None:
-    return next((one for one in running.family() if "runmissions" in one.cmdline()), None)
+    return next((one for one in running.family() if "runmissions" in words_of(one)), None)
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Its name and command line; nothing where it has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return [process.name(), *process.cmdline()]
+    return []
 
 
 def test_system_starts_survives_kills_and_ends_cleanly(data: Path, up: Callable[..., Up]) -> None:

@@ -1,4 +1,4 @@
-"""Corners of the engine: what leaks out of authors' code, what is cut at the wrong moment, what must not be waited for."""
+"""Corners of the engine: what leaks out of authors' code, what is cut at a bad moment, what must not be waited for."""
 
 from __future__ import annotations
 
@@ -98,8 +98,9 @@ def test_cancellation_that_a_mission_raises_itself_fails_it() -> None:
     async def body(m: Context, request: dict[str, Any]) -> None:
         await cancelled()
 
+    run = begin(define("self-cancelled", body))
     with live_worker.worker():
-        run = live_worker.ended(begin(define("self-cancelled", body)))
+        live_worker.ended(run)
     assert run.state == "failed"
 
 
@@ -113,8 +114,9 @@ def test_error_whose_text_can_not_be_written_fails_the_mission_not_the_worker(er
     async def body(m: Context, request: dict[str, Any]) -> None:
         raise error
 
+    run = begin(define("wordless", body))
     with live_worker.worker() as running:
-        run = live_worker.ended(begin(define("wordless", body)))
+        live_worker.ended(run)
         assert running.incarnation is not None and not running.incarnation.lost
     assert run.state == "failed" and run.outcome.error
 
@@ -123,8 +125,9 @@ def test_verdict_whose_text_can_not_be_written_fails_the_mission() -> None:
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
         return Verdict("done", summary="caf\udce9")
 
+    run = begin(define("bad-summary", body))
     with live_worker.worker():
-        run = live_worker.ended(begin(define("bad-summary", body)))
+        live_worker.ended(run)
     assert run.state == "failed" and "unserialisable" in run.outcome.error
 
 
@@ -180,8 +183,8 @@ def raising(error: BaseException) -> Callable[[], None]:
 )
 def test_effect_whose_tool_fails_oddly_is_settled_or_in_doubt(error: BaseException) -> None:
     bank.fault = raising(error)
+    run = begin(define("pay-oddly", pay), tool="corner.manual")
     with live_worker.worker() as running:
-        run = begin(define("pay-oddly", pay), tool="corner.manual")
         if isinstance(error, ToolFailed):
             live_worker.ended(run)
             assert states(run) == [EffectState.NOT_DONE]
@@ -203,20 +206,19 @@ def test_effect_under_an_authors_own_time_out_does_not_vanish() -> None:
 
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
         try:
-            async with asyncio.timeout(0.05):
+            async with asyncio.timeout(1):
                 await m.tool("corner.slow", amount=1)
         except TimeoutError:
             released.set()
             return Verdict("gave up")
         return Verdict("paid")
 
-    timer = threading.Timer(1.0, released.set)
-    timer.start()
+    run = begin(define("impatient", body))
     with live_worker.worker():
-        run = live_worker.wait_until(begin(define("impatient", body)), lambda now: now.ended or now.state == "paused")
-    timer.cancel()
-    released.set()
-    assert run.state == "paused" or states(run) == [EffectState.DONE]
+        live_worker.wait_until(run, lambda now: now.ended or now.state == "paused")
+        released.set()
+    assert run.state == "paused" and run.reason == "cut off" and states(run) == [EffectState.INTENDED]
+    assert run.wake_at is None
 
 
 def test_tool_that_changed_its_schema_under_an_open_intent_does_not_lose_the_effect() -> None:
@@ -234,7 +236,6 @@ def test_tool_that_changed_its_schema_under_an_open_intent_does_not_lose_the_eff
     with live_worker.worker() as running:
         run = begin(name)
         assert entered.wait(live_worker.PATIENCE)
-        spec = registry_of_tools()["corner.changing"]
 
         async def second(call: ToolCall, amount: str) -> dict[str, Any]:
             """Pay"""
@@ -244,15 +245,8 @@ def test_tool_that_changed_its_schema_under_an_open_intent_does_not_lose_the_eff
         tool(name="corner.changing", effect="write", retry_safety="manual")(second)
         lose(running)
         live_worker.wait_until(run, lambda now: now.ended or now.state == "paused")
-        assert spec is not None
         stop.set()
     assert run.state == "paused" and states(run) != []
-
-
-def registry_of_tools() -> dict[str, Any]:
-    from missions.tools import registry as tools
-
-    return tools._tools
 
 
 def lose(running: Any) -> None:
@@ -262,8 +256,9 @@ def lose(running: Any) -> None:
 
 def test_key_that_the_other_side_has_forgotten_is_not_used_again(clock: Clock) -> None:
     bank.fault = raising(OutcomeUnknown("lost"))
+    run = begin(define("forgotten", pay), tool="corner.keyed")
     with live_worker.worker():
-        run = live_worker.parked(begin(define("forgotten", pay), tool="corner.keyed"), "tool:")
+        live_worker.parked(run, "tool:")
         calls = len(bank.calls)
         bank.fault = lambda: None
         clock.advance(seconds=3600)
@@ -272,22 +267,30 @@ def test_key_that_the_other_side_has_forgotten_is_not_used_again(clock: Clock) -
     assert len(bank.calls) == calls
 
 
-def test_outcome_that_could_not_be_recorded_is_kept_as_evidence() -> None:
+def test_outcome_that_could_not_be_recorded_is_kept_as_evidence(other_session: psycopg.Connection[Any]) -> None:
     @tool(name="corner.cutting", effect="write", retry_safety="manual")
     async def cutting(call: ToolCall, amount: int) -> dict[str, Any]:
         """Pay"""
-        await asyncio.to_thread(cut)
+        await asyncio.to_thread(other_session.execute, "lock table missions_journal in share mode")
         return bank.call(call.idempotency_key)
 
+    run = begin(define("cutting", pay), tool="corner.cutting")
     with live_worker.worker():
-        run = live_worker.ended(begin(define("cutting", pay), tool="corner.cutting"))
-    assert len(bank.calls) == 1 and run.outcome.verdict == "paid"
+        end_session_that_waits("standfast lane%")
+        other_session.rollback()
+        live_worker.ended(run)
+    assert len(bank.calls) == 1 and run.outcome.verdict == "paid" and "answered" not in told(run)
 
 
-def cut() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_terminate_backend(backend_pid) from missions_worker where dead_at is null")
-    connection.close()
+def end_session_that_waits(name: str, function: str = "pg_terminate_backend") -> None:
+    """End (or only cancel) the session of this name that waits for a lock."""
+    sql = f"select {function}(pid) from pg_stat_activity where application_name like %s and wait_event_type = 'Lock'"
+    with psycopg.connect(conninfo("standfast test killer"), autocommit=True) as killer:
+        for _ in range(400):
+            if killer.execute(sql, [name]).fetchall():
+                return
+            threading.Event().wait(0.02)
+    raise AssertionError(f"no session {name} waits")
 
 
 def test_late_answer_that_comes_while_another_branch_runs_settles_the_doubt() -> None:
@@ -302,8 +305,8 @@ def test_late_answer_that_comes_while_another_branch_runs_settles_the_doubt() ->
         return Verdict("paid", data=receipt)
 
     bank.fault = raising(OutcomeUnknown("lost"))
+    run = begin(define("two-branches", body))
     with live_worker.worker():
-        run = begin(define("two-branches", body))
         live_worker.wait_until(run, lambda now: now.decisions.exists())
         late = {"state": "done", "result": {"reference": "late"}}
         deliver(run.pk, f"effect:{bank.calls[0]}", late, key="late")
@@ -313,28 +316,26 @@ def test_late_answer_that_comes_while_another_branch_runs_settles_the_doubt() ->
 
 
 def test_worker_that_drains_right_after_an_intent_leaves_no_doubt() -> None:
+    name, flushes = define("draining", pay), 0
     with live_worker.worker() as running:
-        while running.incarnation is None or not hasattr(running.incarnation, "lane"):
-            threading.Event().wait(0.01)
-        lane, current = running.incarnation.lane, running.incarnation
-        flushed = lane.on_flushed
-        seen: list[int] = []
+        live_worker.ended(begin(name, tool="corner.manual"))
+        current = running.incarnation
+        assert current is not None
+        flushed = current.lane.on_flushed
 
         def drain_at_the_intent(missions: set[int]) -> None:
-            seen.append(1)
-            if len(seen) == 2:
+            nonlocal flushes
+            flushes += 1
+            if flushes == 2:
                 current.draining = True
-                running.stop()
             flushed(missions)
 
-        while lane.on_flushed == flushed:
-            flushed = lane.on_flushed
-            lane.on_flushed = drain_at_the_intent
-        run = begin(define("draining", pay), tool="corner.manual")
+        current.lane.on_flushed = drain_at_the_intent
+        run = begin(name, tool="corner.manual")
         live_worker.wait_until(run, lambda now: now.ended or (now.owner is None and now.attempt > 0))
     with live_worker.worker():
         live_worker.wait_until(run, lambda now: now.ended or now.waits_for.startswith("decision"))
-    assert "doubt" not in told(run) and len(bank.calls) == 1
+    assert "doubt" not in told(run) and len(bank.calls) == 2  # one a mission
 
 
 def test_queued_call_of_a_fenced_worker_is_not_started() -> None:
@@ -350,13 +351,13 @@ def test_queued_call_of_a_fenced_worker_is_not_started() -> None:
         blocked.release()
         release.wait(live_worker.PATIENCE)
 
-    blocker = define("blocker", lambda m, request: m.step("block", block))
+    blocker, name = define("blocker", lambda m, request: m.step("block", block)), define("queued", pay)
     with live_worker.worker(concurrency=64) as running:
         for _ in range(8):
             begin(blocker)
         for _ in range(8):
             blocked.acquire(timeout=live_worker.PATIENCE)
-        run = begin(define("queued", pay), tool="corner.threaded")
+        run = begin(name, tool="corner.threaded")
         live_worker.wait_until(run, lambda now: Effect.objects.filter(mission_id=now.pk).exists())
         threading.Event().wait(0.5)
         lose(running)
@@ -373,16 +374,16 @@ def test_blocked_steps_do_not_hold_up_rulings_and_alarms() -> None:
     def block() -> None:
         """Blocked a thread."""
         blocked.release()
-        release.wait(live_worker.PATIENCE)
+        release.wait()
 
-    blocker = define("blocker-2", lambda m, request: m.step("block", block))
+    blocker, name = define("blocker-2", lambda m, request: m.step("block", block)), define("not-held-up", pay)
     with live_worker.worker(concurrency=64):
         for _ in range(12):
             begin(blocker)
         for _ in range(8):
             blocked.acquire(timeout=live_worker.PATIENCE)
         try:
-            live_worker.ended(begin(define("not-held-up", pay), tool="corner.manual"))
+            live_worker.ended(begin(name, tool="corner.manual"))
         finally:
             release.set()
 
@@ -395,8 +396,8 @@ def test_two_questions_about_the_same_path_do_not_supersede_each_other(sam: User
         ask = [m.approval(f"ask-{n}", f"May {n}?", details={"path": "report.pdf"}) for n in (1, 2)]
         await m.gather(*ask)
 
+    run = begin(define("same-path", body))
     with live_worker.worker():
-        run = begin(define("same-path", body))
         live_worker.wait_until(run, lambda now: now.decisions.count() == 2 and now.owner is None)
         for decision in run.decisions.order_by("pk"):
             assert decision.state == "open"
@@ -429,14 +430,15 @@ def test_mission_row_that_somebody_holds_delays_the_end_of_that_mission_only(
 
     async def quick(m: Context, request: dict[str, Any]) -> None: ...
 
+    held_row, not_held = define("held-row", body), define("not-held", quick)
     with live_worker.worker():
-        slow = begin(define("held-row", body))
+        slow = begin(held_row)
         assert held.wait(live_worker.PATIENCE)
         other_session.execute("select 1 from missions_mission where id = %s for update", [slow.pk])
         go.set()
         try:
             for _ in range(3):
-                live_worker.ended(begin(define("not-held", quick)))
+                live_worker.ended(begin(not_held))
         finally:
             other_session.rollback()
         live_worker.ended(slow)
@@ -469,45 +471,34 @@ def test_alarm_that_keeps_failing_does_not_spin_the_worker() -> None:
 def test_worker_whose_heartbeat_is_refused_starts_over(other_session: psycopg.Connection[Any]) -> None:
     async def quick(m: Context, request: dict[str, Any]) -> None: ...
 
+    name = define("beat", quick)
     with live_worker.worker() as running:
-        live_worker.ended(begin(define("before-beat", quick)))
+        live_worker.ended(begin(name))
         first = running.incarnation
         assert first is not None
         other_session.execute("select 1 from missions_worker where dead_at is null for update")
-        pid = first.liveness.aux.backend_pid
-        for _ in range(200):
-            waits = other_session.execute(
-                "select pg_cancel_backend(pid) from pg_stat_activity where pid = %s and wait_event_type = 'Lock'", [pid]
-            ).fetchall()
-            if waits:
-                break
-            threading.Event().wait(0.05)
+        end_session_that_waits("standfast aux%", "pg_cancel_backend")
         other_session.rollback()
         for _ in range(100):
             if first.lost:
                 break
             threading.Event().wait(0.05)
         assert first.lost
-        live_worker.ended(begin(define("after-beat", quick)))
+        live_worker.ended(begin(name))
 
 
 def test_worker_whose_session_ends_while_it_opens_tries_again(other_session: psycopg.Connection[Any]) -> None:
     async def quick(m: Context, request: dict[str, Any]) -> None: ...
 
-    other_session.execute("lock table missions_worker in access exclusive mode")
+    run = begin(define("after-open", quick))
+    WorkerRow.objects.create(id=7, host="gone", boot_id="", pid=1, pid_started=1, backend_pid=1)
+    Mission.objects.filter(pk=run.pk).update(owner=7, attempt=1, state="running", wake_at=None)
+    other_session.execute("select 1 from missions_mission where id = %s for update", [run.pk])
     with live_worker.worker():
-        with psycopg.connect(conninfo("standfast test killer"), autocommit=True) as killer:
-            for _ in range(200):
-                ended = killer.execute(
-                    "select pg_terminate_backend(pid) from pg_stat_activity"
-                    " where application_name like 'standfast aux%' and wait_event_type = 'Lock'"
-                ).fetchall()
-                if ended:
-                    break
-                threading.Event().wait(0.05)
-        assert ended
+        end_session_that_waits("standfast ring%")
         other_session.rollback()
-        live_worker.ended(begin(define("after-open", quick)))
+        live_worker.ended(run)
+    assert run.attempt == 3
 
 
 def test_storm_of_hints_is_answered_by_few_statements() -> None:
@@ -517,8 +508,8 @@ def test_storm_of_hints_is_answered_by_few_statements() -> None:
         """Stayed in memory."""
         release.wait(live_worker.PATIENCE)
 
+    run = begin(define("stays", lambda m, request: m.step("block", block)))
     with live_worker.worker() as running:
-        run = begin(define("stays", lambda m, request: m.step("block", block)))
         live_worker.wait_until(run, lambda now: now.owner is not None)
         current = running.incarnation
         assert current is not None
@@ -530,9 +521,11 @@ def test_storm_of_hints_is_answered_by_few_statements() -> None:
             return call(*wanted)
 
         current.lane.call = counted  # type: ignore[method-assign]
-        for _ in range(300):
-            feed.announce_due()
-        threading.Event().wait(0.5)
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_notify(%s, hint::text) from generate_series(1, 300) as hint", [feed.DUE])
+        deliver(run.pk, "last", {})
+        while not any(mail.name == "last" for mail in current._runs[run.pk].mail):
+            threading.Event().wait(0.01)
         release.set()
         live_worker.ended(run)
-    assert 0 < calls["new_mail"] < 150
+    assert 0 < calls["new_mail"] < 20

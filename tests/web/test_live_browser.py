@@ -97,6 +97,22 @@ def test_a_filter_stays_when_the_list_refreshes_itself(visit: Visit, olivia: Use
     assert page.evaluate("document.activeElement.id") == "filter-q"
 
 
+def test_focus_on_a_row_survives_when_the_list_changes(visit: Visit, olivia: User) -> None:
+    first = rail.running(olivia, title="First")
+    page = visit(olivia, "/missions/")
+    link = page.get_by_role("link", name="First")
+    link.focus()
+    second = rail.running(olivia, title="Second")
+    expect(page.locator(f"#mission-row-{second.uid}")).to_be_visible()
+    expect(link).to_be_focused()
+    page.get_by_label("State").select_option("running")
+    link.focus()
+    parcels.complete(second)
+    feed.announce(f"m{second.pk}")
+    expect(page.locator(f"#mission-row-{second.uid}")).to_have_count(0)
+    expect(page.locator(f"#mission-link-{first.uid}")).to_be_focused()
+
+
 def test_after_a_break_the_page_says_so_and_then_gets_exactly_what_it_missed(
     visit: Visit, own_server: WebServer, olivia: User
 ) -> None:

@@ -44,7 +44,7 @@ def test_the_narrative_tells_the_story_in_order_without_json(olivia: User, sam: 
 def test_the_log_has_every_item_with_its_payload(olivia: User, sam: User, fiona: User) -> None:
     mission = rail.approved_story(olivia, sam, fiona)
     html = get(olivia, f"{page_of(mission)}?view=log")
-    kinds = re.findall(r"<td>(\w+)</td>\s*<td class=\"log__path\">", html)
+    kinds = re.findall(r'<td role="cell">(\w+)</td>\s*<td role="cell" class="log__path">', html)
     assert kinds == [
         "started", "ruling", "outcome", "takeover", "step", "ruling", "asked", "vote", "takeover", "vote", "answered",
         "intent", "outcome", "completed",
