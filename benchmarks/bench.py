@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+import psycopg
 
 from benchmarks.calm import Calm
 from benchmarks.cluster import Cluster
@@ -18,7 +18,11 @@ from missions.engine.feed import DUE
 from missions.models import Brief, Entry, Mission
 
 LEAD = "interval '0.3 seconds'"  # between the opening and the missions' start: every worker has heard by then
-OWN = {"id", "uid", "tx", "mission_id", "idempotency_key"}  # columns that no two missions share
+OWN = {"id", "uid", "tx", "mission_id", "idempotency_key", "wake_at"}  # columns that no two missions share
+FRESH = {  # columns as they are before the first claim
+    "state": "'ready'", "owner": "null::bigint", "attempt": "0", "head_seq": "1", "inbox_seq": "0", "waits_for": "''",
+    "waits_since": "null::timestamptz", "step": "''",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +37,9 @@ class Bench:
 
     def closed(self, type: str, count: int, given: dict[str, Any]) -> list[int]:
         """That many missions, started and not due before they are opened; their ids."""
-        first = starting.start(type, given, start_at=self.cluster.one("select missions_now() + interval '1 day'"))[0].pk
-        return [first, *copies(first, count - 1)]
+        due: dt.datetime = self.cluster.one("select missions_now() + interval '1 day'")
+        first = starting.start(type, given, start_at=due)[0].pk
+        return [first, *copies(self.cluster.connection, first, count - 1, due)]
 
     def open(self, missions: Sequence[int]) -> dt.datetime:
         """Make all of them due at the same moment, in a third of a second; returns it, on the database's clock."""
@@ -54,27 +59,29 @@ class Bench:
         self.cluster.until(count, list(missions), is_=len(missions))
 
 
-def copies(mission: int, count: int) -> list[int]:
-    """That many copies of a mission that no worker has claimed yet, in one statement a table; their ids.
+def copies(connection: psycopg.Connection[Any], mission: int, count: int, due: dt.datetime) -> list[int]:
+    """That many copies of a mission as `start` left it, due at a moment, in one statement a table; their ids.
 
-    They are rows as `start` writes them, but for their hash chain, which still names the original's uid.
+    Workers take them for any others. Only the hash chain of their first entry is not theirs: it names the original's
+    uid, so `verify` would not accept them.
     """
-    with connection.cursor() as cursor:
-        columns = _columns(Mission)
-        cursor.execute(
-            f"insert into missions_mission (uid, {columns}) select gen_random_uuid(), {columns} "
-            f"from missions_mission, generate_series(1, %s) where id = %s returning id", [count, mission],
+    columns = _columns(Mission, *FRESH)
+    fresh = ", ".join(f"{value} as {name}" for name, value in FRESH.items())
+    found = connection.execute(
+        f"insert into missions_mission (uid, wake_at, {', '.join(FRESH)}, {columns}) "
+        f"select gen_random_uuid(), %s, {fresh}, {columns} from missions_mission, generate_series(1, %s) "
+        "where id = %s returning id".encode(), [due, count, mission],
+    )  # fmt: skip
+    ids = [row[0] for row in found.fetchall()]
+    for model, which in ((Brief, ""), (Entry, " and seq = 1")):
+        columns, table = _columns(model), model._meta.db_table
+        connection.execute(
+            f"insert into {table} (mission_id, {columns}) select fresh, {columns} "
+            f"from {table}, unnest(%s::bigint[]) as fresh where mission_id = %s{which}".encode(), [ids, mission],
         )  # fmt: skip
-        ids = [row[0] for row in cursor.fetchall()]
-        for model in (Brief, Entry):
-            columns, table = _columns(model), model._meta.db_table
-            cursor.execute(
-                f"insert into {table} (mission_id, {columns}) select fresh, {columns} "
-                f"from {table}, unnest(%s::bigint[]) as fresh where mission_id = %s", [ids, mission],
-            )  # fmt: skip
     return ids
 
 
-def _columns(model: type[Mission | Brief | Entry]) -> str:
+def _columns(model: type[Mission | Brief | Entry], *more: str) -> str:
     names = (field.column for field in model._meta.local_concrete_fields)
-    return ", ".join(name for name in names if name and name not in OWN)
+    return ", ".join(name for name in names if name and name not in OWN and name not in more)

@@ -30,11 +30,11 @@ class Cluster:
         self.root = root
         embedded.start(root)
         call_command("migrate", verbosity=0, interactive=False)
-        self._connection = psycopg.connect(conninfo("standfast benchmark"), autocommit=True)
+        self.connection = psycopg.connect(conninfo("standfast benchmark"), autocommit=True)
 
     def all(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """The rows of a query."""
-        return self._connection.execute(query.encode(), values).fetchall()
+        return self.connection.execute(query.encode(), values).fetchall()
 
     def one(self, query: str, *values: Any) -> Any:
         """The single value of a query."""
@@ -42,7 +42,7 @@ class Cluster:
 
     def do(self, statement: str, *values: Any) -> int:
         """Run a statement in a transaction of its own; the number of rows."""
-        return self._connection.execute(statement.encode(), values).rowcount
+        return self.connection.execute(statement.encode(), values).rowcount
 
     def until(self, query: str, *values: Any, is_: Any = True, seconds: float = PATIENCE) -> None:
         """Wait until a query's single value is `is_`. Raises TimeoutError."""
@@ -53,8 +53,8 @@ class Cluster:
         for name, value in options.items():
             what = sql.SQL("reset {}") if value is None else sql.SQL("set {} = {}")
             words = [sql.Identifier(name)] if value is None else [sql.Identifier(name), sql.Literal(value)]
-            self._connection.execute(sql.SQL("alter system {}").format(what.format(*words)))
-        self._connection.execute("select pg_reload_conf()")
+            self.connection.execute(sql.SQL("alter system {}").format(what.format(*words)))
+        self.connection.execute("select pg_reload_conf()")
 
     def settle(self) -> None:
         """Vacuum, analyse and checkpoint, so that one workload does not pay for the one before."""

@@ -16,7 +16,8 @@ from missions.engine.statements import FOLDER
 
 PREFIX = "%m [%p] <%a> "
 LINE = re.compile(
-    r"^\S+ \S+ \S+ \[\d+\] <(?P<application>.*?)> LOG:  (?:statement|execute (?P<name>[^:]*)): (?P<text>.*)", re.DOTALL
+    r"^\S+ \S+ \S+ \[\d+\] (?:<(?P<application>.*?)> )?LOG:  (?:statement|execute (?P<name>[^:]*)): (?P<text>.*)",
+    re.DOTALL,
 )
 MISSION_TABLES = re.compile(
     r"\bmissions_(?:mission|brief|outcome|journal|payload|signal|effect|worker|takeover|alarm|clock)\b"
@@ -47,7 +48,7 @@ def parse(log: str) -> list[Statement]:
         if match is not None and match["application"] not in OTHERS:
             name, text = match["name"], " ".join(match["text"].split())
             named = name if name in ENGINE else text[:60]
-            found.append(Statement(application=match["application"], name=named, text=text))
+            found.append(Statement(application=match["application"] or "", name=named, text=text))
     return found
 
 

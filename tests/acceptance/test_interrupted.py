@@ -5,27 +5,25 @@ from __future__ import annotations
 import random
 import re
 import signal
-import time
 from typing import Any
 
 import pytest
 
 from tests.acceptance import checks, refunds
 from tests.acceptance.people import Json, Person
-from tests.acceptance.processes import POLL_SECONDS, Process
 from tests.acceptance.sample_missions import RAN
 from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
-MISSIONS, KILLS = 8, 6
-REQUEST = {"strands": 4, "rounds": 3, "step_seconds": 0.05, "sleep_seconds": 0.3}
+MISSIONS, ROUNDS, WORKERS = 8, 6, 3
+REQUEST = {"strands": 4, "rounds": ROUNDS, "step_seconds": 0.3, "sleep_seconds": 0.3}
 POINTS = ("after_claim", "mid_flush", "during_park", "after_park", "after_takeover")
 LINE = re.compile(RAN + r": (\S+) (\d+) (\S+)")
 
 
 def send_colours(person: Person, uid: str, round: int) -> None:
-    """One signal for each strand; those of a later round may come before the mission waits for them."""
-    for strand in range(REQUEST["strands"]):  # type: ignore[call-overload]
+    """One signal for each strand; where others are behind, it comes before the mission waits for it."""
+    for strand in range(4):
         person.signal(uid, f"colour-{strand}", {"name": f"{strand}.{round}"}, key=f"{strand}.{round}")
 
 
@@ -48,29 +46,21 @@ def ran_again(system: System, facts: Json) -> list[str]:
             for uid, attempt, what in runs if int(attempt) > recorded[uid, what]]
 
 
-def kill_now_and_then(system: System, chance: random.Random, uids: list[str]) -> None:
-    """Kill workers at random times and at random points, while the signals come in."""
-    admin, workers = system.person("admin"), [system.start_worker(ready=False) for _ in range(2)]
-    for number in range(KILLS):
-        point = f"{chance.choice(POINTS)}:{chance.randint(1, 20)}" if number % 2 else ""
-        workers.append(system.start_worker(crash_at=point))
-        if number < REQUEST["rounds"]:
-            for uid in uids:
-                send_colours(admin, uid, number)
-        _wait(chance.uniform(0.1, 1.0))
-        _kill(chance.choice(workers))
+def weave_while_workers_die(system: System, chance: random.Random, uids: list[str]) -> None:
+    """In each round the signals come in, a worker is killed, and another one takes its place.
+
+    Every other one is armed with a point of its own to die at.
+    """
+    admin, workers = system.person("admin"), [system.start_worker() for _ in range(WORKERS)]
+    for round in range(ROUNDS):
+        for uid in uids:
+            send_colours(admin, uid, round)
+        chance.choice(workers).kill()
+        point = f"{chance.choice(POINTS)}:{chance.randint(1, 20)}" if round % 2 else ""
         workers = [worker for worker in workers if worker.running]
-
-
-def _wait(seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        time.sleep(POLL_SECONDS)
-
-
-def _kill(worker: Process) -> None:
-    assert worker.running or worker.status == -signal.SIGKILL, worker.output
-    worker.kill()
+        workers += [system.start_worker(crash_at=point) for _ in range(WORKERS - len(workers))]
+    for worker in system.processes:
+        assert worker.running or worker.status == -signal.SIGKILL, worker.output
 
 
 def test_killed_missions_end_as_the_one_that_was_left_alone(system: System) -> None:
@@ -78,14 +68,12 @@ def test_killed_missions_end_as_the_one_that_was_left_alone(system: System) -> N
     system.start_web()
     admin = system.person("admin")
     calm = system.start_worker()
-    alone = admin.start("test.weave", REQUEST)
-    for round in range(REQUEST["rounds"]):  # type: ignore[call-overload]
+    alone, *uids = [admin.start("test.weave", REQUEST) for _ in range(1 + MISSIONS)]
+    for round in range(ROUNDS):
         send_colours(admin, alone, round)
     expected = woven(system, alone)
     calm.kill()
-    uids = [admin.start("test.weave", REQUEST) for _ in range(MISSIONS)]
-    kill_now_and_then(system, chance, uids)
-    system.start_worker()
+    weave_while_workers_die(system, chance, uids)
     for uid in uids:
         assert woven(system, uid) == expected, checks.history_of(system.facts(), uid)
     facts = system.facts()

@@ -10,6 +10,5 @@ with due as materialized (
 )
 update missions_mission as mission
 set owner = $1::int8, attempt = mission.attempt + 1, state = 'running', wake_at = null
-from due
-where mission.id = due.id
+where mission.id = any (array(select id from due)) -- a join would tempt the planner to hash the whole table
 returning mission.id
