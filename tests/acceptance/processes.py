@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLL_SECONDS = 0.03
 Found = TypeVar("Found")
@@ -106,5 +108,4 @@ class Process:
 
     def is_stopped(self) -> bool:
         """Whether SIGSTOP has taken effect."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text()
-        return stat.rpartition(")")[2].split()[0] == "T"
+        return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED

@@ -26,6 +26,13 @@ FEED_SECONDS = 0.7
 KILL_SECONDS = (4.0, 8.0)
 CRASHES = 2  # of the database
 WEB_POINTS = ("vote_and_wake",)
+CUT_SECONDS = (1.5, 4.0)
+CUT = """
+select count(pg_terminate_backend(pid)) from (
+    select pid from pg_stat_activity
+    where datname = current_database() and application_name ~ '^standfast (lane|aux|ring) ' order by random() limit 1
+) as victim
+"""  # workers lose a session, maybe in the middle of a commit, and live on with calls under way
 REASON = "The customer has kept the goods."
 
 
@@ -92,9 +99,11 @@ class Storm:
     plain: list[Process] = field(default_factory=list)
     deaths: dict[str, Process] = field(default_factory=dict)  # point → the process that died there
     random_kills: int = 0
+    cuts: int = 0
     crashes: int = 0
     _began: float = field(default_factory=time.monotonic)
     _next_kill: float = 0.0
+    _next_cut: float = 0.0
     _next_feed: float = 0.0
 
     def rage(self) -> None:
@@ -152,12 +161,15 @@ class Storm:
         if now > self._next_kill:
             self._next_kill = now + self.chance.uniform(*KILL_SECONDS)
             self._kill(both=point == "after_takeover" and victim.said("A worker is ready"))
+        if now > self._next_cut:
+            self._next_cut = now + self.chance.uniform(*CUT_SECONDS)
+            self.cuts += int(self.system.database.value(CUT))
         time.sleep(POLL_SECONDS)
 
     # -- Random deaths -------------------------------------------------------------------------------------------------
 
     def _kill(self, *, both: bool) -> None:
-        """Kill one of the plain workers, or both, so that only the armed one is left to free what they owned."""
+        """Kill one of the plain workers, or both, so that only the armed one is left to free what they own."""
         for worker in self.plain if both else [self.chance.choice(self.plain)]:
             worker.signal(signal.SIGKILL)
             self.random_kills += 1
