@@ -23,6 +23,7 @@ from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
 
+SLOW_SECONDS = 0.3  # of each answer, so that many deaths come in the middle of a call
 TIMEOUT_SECONDS = 8.0  # of a refund: long enough to be met on a busy machine, since a missed deadline ends a mission
 SETTLE_SECONDS = 120.0
 UNFINISHED = "select count(*) from missions_mission where state not in ('completed', 'failed', 'cancelled', 'paused')"
@@ -34,7 +35,7 @@ def test_each_refund_happens_once_whatever_dies(system: System, safety: str, opt
     seed = int(os.environ.get("STANDFAST_CHAOS_SEED") or random.randrange(1_000_000))
     print(f"STANDFAST_CHAOS_SEED={seed}")
     began = time.monotonic()
-    system.start_payments(safety, *options, timeout=TIMEOUT_SECONDS)
+    system.start_payments(safety, *options, "--slow", str(SLOW_SECONDS), timeout=TIMEOUT_SECONDS)
     customers = Customers(system.person("admin"))
     storm = Storm(system, customers, random.Random(seed), web=system.start_web())
     with Reviewer(system.person("sam"), customers.opinion), Reviewer(system.person("fiona"), customers.opinion):

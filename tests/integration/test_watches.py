@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_q.models import Schedule
 
 from missions.models import Kind, Mission, Worker
@@ -117,4 +120,16 @@ def test_schedules_are_made_once_and_what_people_changed_stays() -> None:
     Schedule.objects.filter(name="rail-gap").update(minutes=30)
     tasks.ensure_schedules()
     ours = Schedule.objects.filter(func__startswith="observability.").order_by("name")
-    assert list(ours.values_list("name", "minutes")) == [("rail-gap", 30), ("worker-heartbeat", 1)]
+    expected = [("rail-gap", 30), ("stale-decisions", 5), ("worker-heartbeat", 1)]
+    assert list(ours.values_list("name", "minutes")) == expected
+
+
+@pytest.mark.django_db
+def test_watches_of_an_idle_system_touch_no_mission_table() -> None:
+    tasks.watch_rail()
+    tasks.watch_decisions()
+    with CaptureQueriesContext(connection) as asked:
+        assert tasks.watch_rail() == "Nothing was written since."
+        assert tasks.watch_decisions() == 0
+    of_missions = re.compile(r'(from|join) "?(missions|approvals)_', re.IGNORECASE)
+    assert not [query["sql"] for query in asked if of_missions.search(query["sql"])]
