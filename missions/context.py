@@ -41,7 +41,7 @@ class Context:
 
     def enter(self) -> None:
         """Make the current task the mission's first branch; the worker calls this."""
-        self._root.task = asyncio.current_task()
+        self._root.enter()
         _branch.set(self._root)
 
     def cut_off(self) -> None:
@@ -57,7 +57,7 @@ class Context:
     def _here(self) -> Branch:
         self._run.check()
         branch = _branch.get(None)
-        if branch is None or branch.run is not self._run or branch.task is not asyncio.current_task():
+        if branch is None or branch.run is not self._run or not branch.is_here:
             raise MisusedContext
         return branch
 
@@ -102,7 +102,8 @@ class Context:
 
         async def strand(index: int, call: Awaitable[Any]) -> None:
             nonlocal left
-            branch = Branch(run, f"{path}/{index}/", task=asyncio.current_task())
+            branch = Branch(run, f"{path}/{index}/")
+            branch.enter()
             _branch.set(branch)
             try:
                 results[index] = await call

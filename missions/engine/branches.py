@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -56,8 +57,20 @@ class Branch:
 
     run: Run
     prefix: str
-    task: asyncio.Task[Any] | None = None
+    # Weak, since the task's context holds the branch: what has left memory must be gone without a garbage collection.
+    task: weakref.ReferenceType[asyncio.Task[Any]] | None = None
     counts: dict[str, int] = field(default_factory=dict)
+
+    def enter(self) -> None:
+        """Make the current task this branch's own."""
+        task = asyncio.current_task()
+        self.task = weakref.ref(task) if task is not None else None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the current task is this branch's."""
+        task = asyncio.current_task()
+        return task is not None and self.task is not None and self.task() is task
 
     def path(self, name: str) -> str:
         """The key of the next call of this name here: path/name#occurrence."""

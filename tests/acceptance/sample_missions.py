@@ -86,3 +86,16 @@ async def plod(m: Context, request: Plod) -> Verdict:
     """One step after the other, in threads."""
     done = [await m.step("trudge", trudge, number, request.step_seconds) for number in range(request.steps)]
     return Verdict("plodded", data={"done": done})
+
+
+class Listen(BaseModel):
+    """For how many signals to wait."""
+
+    signals: int
+
+
+@mission("test.listen", version=1, title="Listen")
+async def listen(m: Context, request: Listen) -> Verdict:
+    """Wait for one signal after the other, and park in between."""
+    heard = [await m.wait_for_signal("tick", timeout=3600) for _ in range(request.signals)]
+    return Verdict("heard", data={"heard": [signal and signal["number"] for signal in heard]})

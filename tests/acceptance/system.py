@@ -107,7 +107,7 @@ class System:
         self.processes.append(process)
         return process
 
-    def start_payments(self, safety: str, *options: str, timeout: float = 3.0) -> PaymentServer:
+    def start_payments(self, safety: str, *options: str, timeout: float = 5.0) -> PaymentServer:
         """Start a payment server with a ledger of its own, and describe it to the workers that start after it."""
         folder = Path(tempfile.mkdtemp(prefix="payments-", dir=self.folder))
         self.payments = PaymentServer(folder, *options)
@@ -164,6 +164,10 @@ class System:
         query = "select kind from missions_journal where mission_id = %s order by seq"
         return [row[0] for row in self.database.rows(query, self.mission_id(uid))]
 
+    def inside(self, module: str, **more: str) -> Any:
+        """What a module of this package prints as JSON, run inside Django in a process of its own."""
+        return inside(module, {**self.environment, **more})
+
     def facts(self) -> Any:
         """All that the system has recorded: see `tests.acceptance.facts`."""
-        return inside("facts", self.environment)
+        return self.inside("facts")

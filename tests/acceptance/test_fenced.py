@@ -73,8 +73,8 @@ def test_stopped_worker_is_killed_by_a_peer_on_its_host(system: System) -> None:
     peer = system.start_worker()
     assert worker.wait(HUNG_SECONDS + refunds.END_SECONDS) == -signal.SIGKILL
     assert not worker.signalled
-    assert peer.running
     check_paid_once(system, uid)
+    assert peer.running and peer.output.count("A worker is ready") == 1  # ended nobody else, nor itself
     assert refunds.takeovers(system, uid) == 1
 
 

@@ -1,7 +1,7 @@
 """A refund was posted, and nobody was told: what each retry safety makes of it, by the ledger and the journal.
 
 The payment server never answers after it posted, or dies between posting and answering; a worker dies with a call
-intended and not yet made. Refunds have a time-out of three seconds here.
+intended and not yet made. Refunds have a time-out of five seconds here.
 """
 
 from __future__ import annotations

@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance import checks, refunds
+from tests.acceptance import checks, flood, refunds
 from tests.acceptance.people import Json, Person
+from tests.acceptance.processes import until
 from tests.acceptance.sample_missions import RAN
 from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(400)]
 MISSIONS, ROUNDS, WORKERS = 8, 6, 3
+UNFINISHED = "select count(*) from missions_mission where state not in ('completed', 'failed', 'cancelled', 'paused')"
 REQUEST = {"strands": 4, "rounds": ROUNDS, "step_seconds": 0.3, "sleep_seconds": 0.3}
 POINTS = ("after_claim", "mid_flush", "during_park", "after_park", "after_takeover")
 LINE = re.compile(RAN + r": (\S+) (\d+) (\S+)")
@@ -80,3 +82,16 @@ def test_killed_missions_end_as_the_one_that_was_left_alone(system: System) -> N
     assert len(facts["takeovers"]) > 0
     assert ran_again(system, facts) == []
     assert checks.unsound(facts) == []
+
+
+def test_no_signal_is_lost_or_taken_twice_while_missions_park(system: System) -> None:
+    for _ in range(2):
+        system.start_worker()
+    sent = system.inside("flood")
+    assert sent["counted"] == flood.MISSIONS * flood.SIGNALS
+    until("all missions end", 60, lambda: system.database.value(UNFINISHED) == 0)
+    facts = system.facts()
+    heard = {row["uid"]: row["outcome__data"]["heard"] for row in facts["missions"]}
+    assert heard == {uid: list(range(flood.SIGNALS)) for uid in sent["uids"]}
+    assert checks.unsound(facts) == []
+    assert checks.still_waiting(facts, workers=2) == []

@@ -32,7 +32,7 @@ ARGUMENTS = (
 )  # fmt: skip
 PATIENCE = 30.0  # seconds until the server must answer
 ROOT = Path(__file__).resolve().parent.parent.parent
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)  # for a busy machine; a condition that holds is seen at once
 
 
 class WebServer:

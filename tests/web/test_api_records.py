@@ -187,6 +187,12 @@ async def van_send(call: ToolCall, to: str, weight: int = 1) -> dict[str, Any]:
     return {}
 
 
+@tools.tool(name="test.van_recall", effect="write", retry_safety="keyed")
+async def van_recall(call: ToolCall, to: str) -> dict[str, Any]:
+    """Recall the van."""
+    return {}
+
+
 def test_tools_come_with_their_promises_and_the_schema_of_their_arguments(outsider: User) -> None:
     (row,) = [row for row in read(outsider, "/tools")["results"] if row["name"] == "test.van_send"]
     schema = row.pop("args_schema")

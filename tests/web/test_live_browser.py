@@ -133,6 +133,7 @@ def test_after_a_break_the_page_says_so_and_then_gets_exactly_what_it_missed(
     expect(page.locator("#rail")).to_contain_text("After the break.")
     assert items(page) == [one.cursor.dom_id for one in stream.read(mission.pk)[0]]
     assert was_not_reloaded(page)
+    page.close()  # before its server goes
     visit.complaints.clear()  # type: ignore[attr-defined]  # the browser rightly complains of the refused connections
 
 

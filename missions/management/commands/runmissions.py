@@ -18,7 +18,7 @@ from missions.engine.worker import Worker
 from missions.tools import catalogue, mcp_client
 
 # Steps leave little that is cyclic, and looking for it every 700 objects was a tenth of a step (docs/benchmarks.md).
-COLLECT_AFTER = (50_000, 20, 50)
+COLLECT_AFTER = (5_000, 5, 5)
 LEFTOVER_SECONDS = 3.0  # what still runs then was fenced long ago and can record nothing
 
 
