@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -69,6 +70,7 @@ def main(words: list[str], folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # it leaves nothing behind then either
     try:
         main(sys.argv[1:], FOLDER)
     finally:

@@ -7,6 +7,7 @@ theirs.
 
 from __future__ import annotations
 
+import functools
 import queue
 import random
 import signal
@@ -16,8 +17,8 @@ from dataclasses import dataclass, field
 
 from missions.engine import crashpoints
 from tests.acceptance.people import Json, Person
-from tests.acceptance.processes import POLL_SECONDS, Process, TookTooLong
-from tests.acceptance.system import System
+from tests.acceptance.processes import POLL_SECONDS, Process, TookTooLong, until
+from tests.acceptance.system import READY_SECONDS, System
 
 MISSIONS = 60
 MOST_MISSIONS = 190  # as many as there are demo orders, nearly
@@ -119,6 +120,8 @@ class Storm:
 
     def calm(self) -> None:
         """Three workers, and nobody kills any more."""
+        for worker in self.plain:  # one may have found no database when it started
+            until("it is up or it has ended", READY_SECONDS, functools.partial(_is_settled, worker))
         self.plain = [worker for worker in self.plain if worker.running]
         self.plain += [self.system.start_worker() for _ in range(3 - len(self.plain))]
 
@@ -184,6 +187,10 @@ class Storm:
         self.system.cluster.crash()
         self.system.cluster.start()
         self.crashes += 1
+
+
+def _is_settled(worker: Process) -> bool:
+    return worker.said("A worker is ready") or not worker.running
 
 
 def _assert_killed(worker: Process) -> None:
