@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from observability import told_by_people, told_by_tools
+from observability import told_by_engine, told_by_people, told_by_tools
 from observability.rail import RailItem
 from observability.telling import Telling
 from observability.wording import clean, past, phrase, sentence
@@ -156,12 +156,6 @@ def _cancelled(payload: dict[str, Any]) -> Telling:
                    actor=who, tone="warn", icon="ban", strong=True)  # fmt: skip
 
 
-def _paused(payload: dict[str, Any]) -> Telling:
-    reason = phrase(str(payload.get("reason") or "no reason given").replace("_", " "))
-    return Telling(f"Paused: {reason}.", detail=sentence(payload.get("detail") or ""), tone="warn", icon="pause",
-                   strong=True)  # fmt: skip
-
-
 def _takeover(payload: dict[str, Any]) -> Telling:
     return Telling("Worker stopped; another one took over.", tone="warn", detail="Recorded steps are not run again.")
 
@@ -190,6 +184,15 @@ TELLERS: dict[str, tuple[Lane, str, Teller]] = {
     "completed": (Lane.ENGINE, "flag", _completed),
     "failed": (Lane.ENGINE, "alert", _failed),
     "cancelled": (Lane.ENGINE, "ban", _cancelled),
-    "paused": (Lane.ENGINE, "pause", _paused),
+    "paused": (Lane.ENGINE, "pause", told_by_engine.paused),
+    "resumed": (Lane.ENGINE, "play", told_by_engine.resumed),
+    "control": (Lane.HUMAN, "person", told_by_engine.control),
+    "timeline": (Lane.ENGINE, "undo", told_by_engine.timeline),
+    "chapter": (Lane.ENGINE, "flag", told_by_engine.chapter),
+    "won": (Lane.ENGINE, "flag", told_by_engine.won),
+    "spawned": (Lane.ENGINE, "play", told_by_engine.spawned),
+    "patched": (Lane.ENGINE, "retry", told_by_engine.patched),
+    "upgraded": (Lane.ENGINE, "retry", told_by_engine.upgraded),
+    "artifact": (Lane.AGENT, "flag", told_by_engine.artifact),
     "takeover": (Lane.ENGINE, "handover", _takeover),
 }

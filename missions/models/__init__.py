@@ -4,10 +4,11 @@ from missions.models.effect import Effect, EffectState
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.signal import Signal
+from missions.models.timeline import Timeline
 from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
     "ENDED", "RESTORING", "Alarm", "ApiToken", "Brief", "Checkpoint", "Effect", "EffectState", "Entry", "Kind",
-    "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Worker",
+    "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline", "Worker",
 ]

@@ -35,7 +35,16 @@ class Kind(models.TextChoices):
     COMPLETED = "completed", "Completed"  # the verdict
     FAILED = "failed", "Failed"  # the error that ended it
     CANCELLED = "cancelled", "Cancelled"  # a person ended it
-    PAUSED = "paused", "Paused"  # it needs attention, and why
+    PAUSED = "paused", "Paused"  # stopped by a person, or it needs attention, and why
+    RESUMED = "resumed", "Resumed"  # it goes on after a pause
+    CONTROL = "control", "Control"  # a person's control was taken: verb, reason, who
+    TIMELINE = "timeline", "Timeline"  # a new timeline opens: the entries after `to_seq` are left behind
+    CHAPTER = "chapter", "Chapter"  # a new chapter: its state supersedes all before for replay
+    WON = "won", "Won"  # which of several branches came first; the others are cut off
+    SPAWNED = "spawned", "Spawned"  # a child mission was started
+    PATCHED = "patched", "Patched"  # whether the code runs with a patch
+    UPGRADED = "upgraded", "Upgraded"  # a later version of the type goes on with it
+    ARTIFACT = "artifact", "Artifact"  # a file was kept: name, size, digest
 
 
 RESTORING = (Kind.STEP, Kind.ANSWERED, Kind.OUTCOME, Kind.SLEPT, Kind.SIGNAL, Kind.NOW)

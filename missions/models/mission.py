@@ -46,6 +46,8 @@ class Mission(models.Model):
     replay_from = models.IntegerField(default=1, help_text="The first seq that replay needs.")
     head_seq = models.IntegerField(default=0, help_text="The last seq as of the last park.")
     inbox_seq = models.IntegerField(default=0, help_text="How many signals were ever delivered.")
+    control_seq = models.IntegerField(default=0, help_text="The newest signal that is a control.")
+    control_done = models.IntegerField(default=0, help_text="The newest control that was taken.")
     wake_at = models.DateTimeField(null=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first among the missions that are due.")
     waits_for = models.CharField(max_length=200, blank=True, help_text="`decision:ID`, `signal:NAME` or `timer`.")

@@ -76,4 +76,13 @@ TELLERS: dict[str, Callable[[Json], str]] = {
     Kind.FAILED: lambda p: f"Failed: {_error(p)}",
     Kind.CANCELLED: lambda p: f"Cancelled: {p.get('reason', '')}",
     Kind.PAUSED: lambda p: f"Paused: {p.get('reason', '')}: {p.get('detail', '')}",
+    Kind.RESUMED: lambda p: f"Resumed: {p.get('reason', '')}",
+    Kind.CONTROL: lambda p: f"Control {p.get('verb', '')} by {p.get('by', '')}: {p.get('reason', '')}",
+    Kind.TIMELINE: lambda p: f"Timeline {p.get('number', '')} goes on from entry {p.get('to_seq', '')}",
+    Kind.CHAPTER: lambda p: f"Chapter {p.get('chapter', '')} begins",
+    Kind.WON: lambda p: f"Branch {p.get('index', '')} came first",
+    Kind.SPAWNED: lambda p: f"Started {_title(p)}",
+    Kind.PATCHED: lambda p: f"{'With' if p.get('on') else 'Without'} the patch {p.get('name', '')}",
+    Kind.UPGRADED: lambda p: f"Goes on with version {p.get('to', '')}",
+    Kind.ARTIFACT: lambda p: f"Kept {p.get('name', '')}",
 }

@@ -92,6 +92,15 @@ SENTENCES = [
     (item("cancelled", reason="Ordered twice", by="olivia"), "olivia cancelled the mission."),
     (item("paused", reason="needs_attention", detail="The code changed."), "Paused: needs attention."),
     (item("takeover", attempt=1), "Worker stopped; another one took over."),
+    (item("resumed", by="olivia", reason="The bank is back"), "olivia let the mission go on."),
+    (item("control", verb="rollback", by="olivia", reason="Wrong amount"), "olivia rolled the mission back."),
+    (item("timeline", number=2, to_seq=7), "Timeline 2 goes on from entry 7; what came after stays readable."),
+    (item("chapter", chapter=3), "Chapter 3 begins."),
+    (item("won", index=1), "Branch 2 came first; the others were cut off."),
+    (item("spawned", title="Weigh parcels"), "Started another mission: Weigh parcels."),
+    (item("patched", name="new-scale", on=True), "Goes on with the change “new-scale”."),
+    (item("upgraded", to=2), "Version 2 of the code goes on with it."),
+    (item("artifact", name="label.pdf"), "Kept the file “label.pdf”."),
 ]  # fmt: skip
 
 

@@ -1,0 +1,17 @@
+"""What the author of a mission holds: the calls that make its work durable.
+
+One object per attempt; each call finds the branch it is made from. A call from a task that is no branch of the mission
+is refused, since its order would differ from run to run.
+"""
+
+from __future__ import annotations
+
+from missions.context.facts import Facts
+from missions.context.people import People
+from missions.context.strands import Strands
+from missions.context.waiting import Waiting
+from missions.context.work import Work
+
+
+class Context(Work, Strands, Waiting, People, Facts):
+    """The durable calls of one mission. Await each of them; what one returned is recorded and never done again."""

@@ -1,0 +1,51 @@
+"""What every durable call of a context shares: its run, and the branch that it is made from."""
+
+from __future__ import annotations
+
+import contextvars
+import uuid
+
+from missions.engine import codec
+from missions.engine.branches import Branch
+from missions.engine.run import Run
+from missions.engine.writes import Draft
+from missions.errors import MisusedContext
+from missions.governance import Json
+from missions.models import Kind
+
+current_branch: contextvars.ContextVar[Branch] = contextvars.ContextVar("standfast_branch")
+
+
+class Calls:
+    """The base of all durable calls."""
+
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._root = Branch(run, "")
+
+    def enter(self) -> None:
+        """Make the current task the mission's first branch; the worker calls this."""
+        self._root.enter()
+        current_branch.set(self._root)
+
+    def cut_off(self) -> None:
+        """A durable call was cancelled by the author's own code: the mission stops here."""
+        self._run.cut_off()
+
+    @property
+    def mission_id(self) -> uuid.UUID:
+        """The mission's id as the outside knows it."""
+        return self._run.claimed.uid
+
+    @property
+    def _here(self) -> Branch:
+        self._run.check()
+        branch = current_branch.get(None)
+        if branch is None or branch.run is not self._run or not branch.is_here:
+            raise MisusedContext
+        return branch
+
+    async def _record(self, kind: Kind, path: str, payload: Json, input_hash: bytes = b"") -> int:
+        draft = Draft(kind=kind, path=path, payload=codec.dump(payload), input_hash=input_hash)
+        return await self._run.append(draft)

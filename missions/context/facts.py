@@ -1,0 +1,39 @@
+"""Facts: what is told, the time, ids."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from missions.context.base import Calls
+from missions.engine import codec
+from missions.engine.branches import durable
+from missions.models import Kind
+
+
+class Facts(Calls):
+    """The calls that record or make a fact."""
+
+    @durable
+    async def observe(self, text: str, *, level: str = "info") -> None:
+        """Tell people something in a sentence; it appears on the rail and drives nothing."""
+        path, input_hash = self._here.path("observe"), codec.input_hash([text])
+        entry = await self._run.recorded(path, input_hash)
+        if entry is None:
+            await self._record(Kind.OBSERVED, path, {"text": text[:2000], "level": level}, input_hash)
+
+    @durable
+    async def now(self) -> dt.datetime:
+        """The time on the database's clock, recorded: replay returns the same."""
+        path = self._here.path("now")
+        entry = await self._run.recorded(path)
+        if entry is not None:
+            return dt.datetime.fromisoformat(entry.payload["at"])
+        at = self._run.clock.now()
+        await self._record(Kind.NOW, path, {"at": at.isoformat()})
+        return at
+
+    def uuid(self) -> uuid.UUID:
+        """A fresh id that is the same on every replay of this timeline."""
+        claimed = self._run.claimed
+        return uuid.uuid5(claimed.uid, f"{claimed.timeline}/{self._here.path('uuid')}")

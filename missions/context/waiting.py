@@ -1,0 +1,77 @@
+"""Waiting for a time or for a signal; a long wait costs one row."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from missions.context.base import Calls
+from missions.engine import codec
+from missions.engine.branches import Wait, durable
+from missions.governance import Json
+from missions.models import Kind
+
+
+class Waiting(Calls):
+    """The calls that wait."""
+
+    @durable
+    async def sleep(self, seconds: float | dt.timedelta) -> None:
+        """Wait on the database's clock; a long wait costs one row."""
+        path, until = self._here.path("sleep"), None
+        span = seconds if isinstance(seconds, dt.timedelta) else dt.timedelta(seconds=seconds)
+        input_hash = codec.input_hash([span.total_seconds()])
+        while True:
+            entry = await self._run.recorded(path, input_hash)
+            if entry is not None and entry.kind == Kind.SLEPT:
+                return
+            if entry is not None:
+                until = dt.datetime.fromisoformat(entry.payload["until"])
+            elif until is None:
+                until = self._run.clock.now() + span
+                await self._record(Kind.SLEEP, path, {"until": until.isoformat()}, input_hash)
+            elif self._run.is_past(until):
+                await self._record(Kind.SLEPT, path, {}, input_hash)
+                return
+            else:
+                await self._run.wait(path, Wait(label="timer", wake_at=until))
+
+    @durable
+    async def wait_for_signal(self, name: str, *, timeout: float | dt.timedelta | None = None) -> Json | None:  # noqa: ASYNC109  (a durable one)
+        """Wait for a signal from outside and return its payload; None if the time-out (seconds) comes first.
+
+        A signal that came before the mission waits counts. Signals of one name are taken in the order they came.
+        """
+        path, input_hash = self._here.path(f"signal:{name}"), codec.input_hash([name])
+        waiting: Json | None = None
+        while True:
+            entry = await self._run.recorded(path, input_hash)
+            if entry is not None and entry.kind == Kind.SIGNAL:
+                return None if entry.payload["timed_out"] else entry.payload["payload"]
+            if entry is not None:
+                waiting = entry.payload
+            elif waiting is None:
+                waiting = {"name": name, "timeout_at": self._timeout_at(timeout)}
+                await self._record(Kind.AWAIT, path, waiting, input_hash)
+            elif (taken := self._take(name, waiting)) is not None:
+                await self._record(Kind.SIGNAL, path, taken, input_hash)
+                return None if taken["timed_out"] else taken["payload"]
+            else:
+                wake_at = waiting["timeout_at"] and dt.datetime.fromisoformat(waiting["timeout_at"])
+                await self._run.wait(path, Wait(label=f"signal:{name}", signals=(name,), wake_at=wake_at or None))
+
+    def _timeout_at(self, timeout: float | dt.timedelta | None) -> str | None:
+        if timeout is None:
+            return None
+        span = timeout if isinstance(timeout, dt.timedelta) else dt.timedelta(seconds=timeout)
+        return (self._run.clock.now() + span).isoformat()
+
+    def _take(self, name: str, waiting: Json) -> Json | None:
+        """The entry for a signal that lies there, or for a time-out that has come."""
+        mail = self._run.take_mail(name)
+        if mail is not None:
+            return {
+                "name": name, "seq": mail.seq, "payload": codec.load(mail.body), "sender": mail.sender,
+                "timed_out": False,
+            }
+        over = waiting["timeout_at"] and self._run.is_past(dt.datetime.fromisoformat(waiting["timeout_at"]))
+        return {"name": name, "seq": None, "payload": None, "sender": "", "timed_out": True} if over else None

@@ -1,0 +1,42 @@
+"""Steps and tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from missions.context.base import Calls
+from missions.effects.call import ToolRun
+from missions.effects.steps import StepRun
+from missions.engine import codec
+from missions.engine.branches import durable
+from missions.engine.verdict import RetryPolicy
+from missions.governance import Json
+from missions.tools.registry import get_tool
+
+ONCE = RetryPolicy()
+
+
+class Work(Calls):
+    """The calls that do something."""
+
+    @durable
+    async def step(
+        self, name: str, function: Callable[..., Any], *args: Any, retry: RetryPolicy = ONCE, **kwargs: Any
+    ) -> Any:
+        """Run a function once and return its recorded result, in the type that it declares.
+
+        A step that a crash cut off before its record runs again, so it must not change the world: tools do that.
+        Synchronous functions run in a thread. Raises StepFailed once the tries are used up.
+        """
+        return await StepRun(self._run, self._here.path(name), name, function, args, kwargs, retry).perform()
+
+    @durable
+    async def tool(self, name: str, /, **args: Any) -> Any:
+        """Call a tool through the gate; its result, in the type that the tool declares.
+
+        May park the mission for a decision, a rate limit or an effect in doubt. Raises Denied, Rejected, Expired,
+        ChangesRequested, ToolFailed, EffectNotDone, ResultUnusable, InvalidInput, UnknownTool.
+        """
+        plain: Json = codec.load(codec.dump(args))
+        return await ToolRun(self._run, self._here.path(name), get_tool(name), plain).perform()
