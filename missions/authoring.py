@@ -18,6 +18,7 @@ from missions.errors import (
     EffectNotDone,
     Expired,
     InvalidInput,
+    MisusedContext,
     OutcomeUnknown,
     Rejected,
     ResultUnusable,
@@ -29,9 +30,9 @@ from missions.errors import (
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "OutcomeUnknown",
-    "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall", "ToolFailed",
-    "TryLater", "Verdict", "mission", "tool",
+    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "MisusedContext",
+    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall",
+    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)
