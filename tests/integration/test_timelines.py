@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from approvals import votes
 from approvals.models import Decision, DecisionKind
 from missions.authoring import Context, MisusedContext, Verdict
+from missions.control import forks, replay
 from missions.engine import claims, controls, history, record, registry
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
@@ -291,3 +292,58 @@ def test_record_longer_than_the_code_asks_for_is_a_divergence_in_any_portion(mon
         deliver(run.pk, "go", {})
         live_worker.parked(run, "decision:")
     assert run.reason == "divergence"
+
+
+async def ids(m: Context, request: dict[str, Any]) -> Verdict:
+    before = str(m.uuid())
+    await m.step("first", count, "first")
+    mail = await m.wait_for_signal("go")
+    after = str(m.uuid())
+    await m.wait_for_signal("end")
+    return Verdict("done", data={"before": before, "after": after, "mail": mail})
+
+
+def test_fork_shares_the_prefix_and_goes_on_by_itself() -> None:
+    name = define(ids)
+    with live_worker.worker():
+        run = live_worker.parked(start(name, {})[0], "signal:go")
+        other = forks.fork(run, 2, title="What if")
+        live_worker.parked(other, "signal:go")
+        deliver(run.pk, "go", {"to": "source"})
+        deliver(other.pk, "go", {"to": "fork"})
+        for one in (run, other):
+            deliver(one.pk, "end", {})
+            live_worker.ended(one)
+    assert ran == {"first": 1}
+    assert run.outcome.data["mail"] == {"to": "source"} and other.outcome.data["mail"] == {"to": "fork"}
+    assert history.verify(run).ok and history.verify(other).ok
+    assert other.brief.title == "What if" and other.uid != run.uid
+
+
+def test_fork_of_a_chapter_that_took_mail_hears_its_own() -> None:
+    name = define(ids)
+    with live_worker.worker():
+        run = live_worker.parked(start(name, {})[0], "signal:go")
+        deliver(run.pk, "go", {"to": "source"})
+        live_worker.parked(run, "signal:end")
+        other = forks.fork(run, run.head_seq)
+        deliver(other.pk, "end", {})
+        live_worker.ended(other)
+    assert other.outcome.data["mail"] == {"to": "source"} and history.verify(other).ok
+
+
+def test_stored_journal_replays_against_the_code_without_running_anything() -> None:
+    name = define(before)
+    with live_worker.worker():
+        run = live_worker.parked(start(name, {})[0], "signal:go")
+        done = live_worker.parked(start(name, {})[0], "signal:go")
+        deliver(done.pk, "go", {})
+        live_worker.ended(done)
+    ran.clear()
+    same = [replay.replay(mission) for mission in (run, done)]
+    assert [one.ok for one in same] == [True, True] and not ran
+    define(changed, name=name)
+    different = replay.replay(run)
+    assert different.ok is False and "second#1" in different.detail and different.entries == 2
+    forget(name, 1)
+    assert replay.replay(run).ok is None
