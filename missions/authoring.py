@@ -37,15 +37,17 @@ __all__ = [
 Function = TypeVar("Function", bound=registry.MissionFunction)
 
 
-def mission(name: str, *, version: int = 1, title: str = "") -> Callable[[Function], Function]:
+def mission(
+    name: str, *, version: int = 1, title: str = "", keep_days: int | None = None
+) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
-    code changes what it records.
+    code changes what it records. `keep_days` overrides MISSIONS_KEEP_DAYS for this type (0: keep for ever).
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function)
+        registry.register(name, version, title, function, keep_days)
         return function
 
     return decorate

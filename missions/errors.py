@@ -56,6 +56,30 @@ class MissionEnded(StandfastError):
     code = "mission_ended"
 
 
+class MissionArchived(StandfastError):
+    """The mission has left for the archive."""
+
+    code = "mission_archived"
+
+
+class NotArchived(StandfastError):
+    """The archive holds no such mission."""
+
+    code = "not_archived"
+
+
+class Kept(StandfastError):
+    """The mission may not leave for the archive yet."""
+
+    code = "kept"
+
+
+class Unrestorable(StandfastError):
+    """The bundle can not be restored; nothing was."""
+
+    code = "unrestorable"
+
+
 class PayloadTooLarge(StandfastError):
     """The value is larger than the limit allows; nothing was stored."""
 

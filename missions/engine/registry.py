@@ -31,6 +31,7 @@ class MissionType:
     description: str
     function: MissionFunction
     adapter: TypeAdapter[Any]
+    keep_days: int | None = None  # None: as MISSIONS_KEEP_DAYS says; 0: for ever
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -57,7 +58,9 @@ class MissionType:
 _types: dict[str, MissionType] = {}
 
 
-def register(name: str, version: int, title: str, function: MissionFunction) -> MissionType:
+def register(
+    name: str, version: int, title: str, function: MissionFunction, keep_days: int | None = None
+) -> MissionType:
     """Add a type. A second function under the same name is a mistake of the author."""
     known = _types.get(name)
     if known is not None and known.function.__qualname__ != function.__qualname__:
@@ -71,7 +74,7 @@ def register(name: str, version: int, title: str, function: MissionFunction) -> 
     doc = inspect.getdoc(function) or ""
     built = MissionType(
         name=name, version=version, title=title or name.replace("_", " ").capitalize(), description=doc,
-        function=function, adapter=TypeAdapter(kind),
+        function=function, adapter=TypeAdapter(kind), keep_days=keep_days,
     )
     _types[name] = built
     return built
