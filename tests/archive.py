@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import uuid
 from typing import Any
 
@@ -12,7 +13,8 @@ from django.db import connection
 from approvals import votes
 from missions.engine import chain, codec
 from missions.engine.clock import database_now
-from missions.models import Entry, Kind, Mission, Payload, Signal, Timeline
+from missions.keeping import archive, bundle, shelf
+from missions.models import Archived, Entry, Kind, Mission, Payload, Signal, Timeline
 from tests import decisions, parcels, rail
 
 TABLES = {  # and the column by which rows belong to a mission
@@ -50,6 +52,17 @@ def whole(starter: User, voter: User, **options: Any) -> Mission:
     )
     mission.refresh_from_db()
     return parcels.complete(mission)
+
+
+def leave(mission: Mission) -> Archived:
+    """Archive a mission inside the test's own transaction, without the snapshot that wants one of its own."""
+    content = io.BytesIO()
+    manifest = bundle.write(content, mission.pk, mission.uid)
+    digest, length = archive._measured(content)
+    archived = archive._seal(mission, manifest, digest, length, shelf.put(content, digest))
+    assert archive.finish(archived)
+    archived.refresh_from_db()
+    return archived
 
 
 def large(mission: Mission) -> Entry:

@@ -1,9 +1,9 @@
 """Moves ended missions out of the hot tables: write the bundle, shelve it, seal it, read it back, remove the rows.
 
-Each step is durable before the next one begins, so a process may die anywhere: what was sealed is taken up again by
-`resume`, what was not is done anew with the same bytes. Nothing is deleted before its bundle was read back whole from
-where it lies. The rows go in one transaction, under the mission's row lock (skipped where somebody holds it), and only
-if they are still what the bundle says. No transaction that writes is open while a bundle is written or read: it
+Each step is durable before the next one begins, so a process may die anywhere: what was sealed is taken up again
+(`halfway`), what was not is done anew with the same bytes. Nothing is deleted before its bundle was read back whole
+from where it lies. The rows go in one transaction, under the mission's row lock (skipped where somebody holds it), and
+only if they are still what the bundle says. No transaction that writes is open while a bundle is written or read: it
 would hold back everybody who tails the journal.
 """
 
@@ -38,14 +38,14 @@ def archive(mission_id: int) -> Archived | None:
     mission = Mission.objects.filter(pk=mission_id).first()
     if mission is None:
         raise UnknownMission
-    halfway = Archived.objects.filter(mission_id=mission_id, removed_at=None, returned_at=None).first()
-    return finish(halfway or _sealed(mission))
+    begun = Archived.objects.filter(mission_id=mission_id, removed_at=None, returned_at=None).first()
+    return finish(begun or _sealed(mission))
 
 
-def resume(most: int) -> int:
-    """Finish what was sealed and not removed; how many left the hot tables."""
-    halfway = Archived.objects.filter(removed_at=None, returned_at=None).order_by("number")[:most]
-    return sum(finish(one) is not None for one in list(halfway))
+def halfway(most: int) -> list[int]:
+    """Ids of missions that were sealed and not removed, by a process that died or could not; `archive` goes on."""
+    found = Archived.objects.filter(removed_at=None, returned_at=None).order_by("number")
+    return list(found.values_list("mission_id", flat=True)[:most])
 
 
 def finish(archived: Archived) -> Archived | None:

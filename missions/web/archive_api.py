@@ -128,9 +128,9 @@ class ArchivedView(Endpoint):
     """One archived mission."""
 
     @extend_schema(operation_id="archive_get", responses={200: ArchivedDetailSerializer, **PROBLEMS})
-    def get(self, request: Request, uid: uuid.UUID) -> Response:
+    def get(self, request: Request, archived_id: uuid.UUID) -> Response:
         """Show an archived mission, read from its bundle and verified."""
-        row = visible_archive(request.user).filter(uid=uid).first()
+        row = visible_archive(request.user).filter(uid=archived_id).first()
         if row is None:
-            raise NotArchived(f"The archive holds no mission {uid}, or you may not see it.")
+            raise NotArchived(f"The archive holds no mission {archived_id}, or you may not see it.")
         return Response(ArchivedDetailSerializer(row).data)
