@@ -15,6 +15,7 @@ DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
 # -- Process -----------------------------------------------------------------------------------------------------------
 DEBUG = env.flag("STANDFAST_DEBUG", default=True)
 SECRET_KEY = env.text("SECRET_KEY") or secret.kept(DATA_DIR / "secret-key", get_random_secret_key)
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "config.urls"

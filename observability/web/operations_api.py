@@ -81,7 +81,7 @@ class StatsView(Endpoint):
 
     @extend_schema(
         operation_id="stats",
-        parameters=[OpenApiParameter("days", int, description=f"How many days back: {report.DAYS}, at most {MOST_DAYS}.")],
+        parameters=[OpenApiParameter("days", int, description=f"Days back: {report.DAYS}, at most {MOST_DAYS}.")],
         responses={200: listed("Stats", DailySerializer), **PROBLEMS},
     )
     def get(self, request: Request) -> Response:

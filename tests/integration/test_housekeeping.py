@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,7 +19,7 @@ from missions.models.fields import DatabaseNow
 from missions.web import tokens
 from observability import checks, cleaning, rollup, tasks, watchdog
 from observability.models import Check, Daily
-from tests import decisions, parcels, rail
+from tests import decisions, live_worker, parcels, rail
 from tests.conftest import Clock
 from tests.integration.test_watches import worker
 
@@ -203,3 +204,17 @@ def test_a_late_job_and_one_that_fails_again_and_again_are_named(on_time: None) 
     assert watchdog.faults_found() == [
         "The job rail-gap is late.", "The job roll-up failed 3 times in a row.",
     ]  # fmt: skip
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_living_worker_rings_the_alarm_and_tells(clock: Clock, transactional_db: None) -> None:
+    Alarm.objects.all().delete()
+    watchdog.arm()
+    clock.advance(watchdog.EVERY.total_seconds() + 1)
+    with live_worker.worker():
+        until = time.monotonic() + live_worker.PATIENCE
+        while not Check.objects.filter(name="housekeeping").exists():
+            assert time.monotonic() < until
+            Schedule.objects.count()  # a round trip instead of a sleep
+    assert not Check.objects.get(name="housekeeping").ok
+    assert Alarm.objects.filter(rung_at=None).count() == 1

@@ -91,7 +91,8 @@ class World:
             cursor.execute("update missions_clock set shift = '1 day'")
         parcels.park(own, f"decision:{found[0].pk}")
         gone = archive.leave(parcels.complete(parcels.mission(title="Gone")))
-        return {"archived_id": [gone.uid], "uid": [own.uid, ended.uid, waiting.uid], "decision_id": [decision.pk for decision in found]}
+        uids = {"archived_id": [gone.uid], "uid": [own.uid, ended.uid, waiting.uid]}
+        return uids | {"decision_id": [decision.pk for decision in found]}
 
 
 @pytest.fixture(scope="module")
