@@ -39,17 +39,18 @@ Function = TypeVar("Function", bound=registry.MissionFunction)
 
 
 def mission(
-    name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = ()
+    name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = (), keep_days: int | None = None,
 ) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
     code changes what it records. Missions of an earlier version are left to workers that have its code, or to this
-    one where it says that it `continues` that version (`m.patched` tells the two apart).
+    one where it says that it `continues` that version (`m.patched` tells the two apart). `keep_days` overrides
+    MISSIONS_KEEP_DAYS for this type (0: keep for ever).
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function, tuple(continues))
+        registry.register(name, version, title, function, continues=continues, keep_days=keep_days)
         return function
 
     return decorate

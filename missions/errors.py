@@ -62,6 +62,30 @@ class ControlRefused(StandfastError):
     code = "control_refused"
 
 
+class MissionArchived(StandfastError):
+    """The mission has left for the archive."""
+
+    code = "mission_archived"
+
+
+class NotArchived(StandfastError):
+    """The archive holds no such mission."""
+
+    code = "not_archived"
+
+
+class Kept(StandfastError):
+    """The mission may not leave for the archive yet."""
+
+    code = "kept"
+
+
+class Unrestorable(StandfastError):
+    """The bundle can not be restored; nothing was."""
+
+    code = "unrestorable"
+
+
 class PayloadTooLarge(StandfastError):
     """The value is larger than the limit allows; nothing was stored."""
 

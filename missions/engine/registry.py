@@ -32,6 +32,7 @@ class MissionType:
     description: str
     function: MissionFunction
     adapter: TypeAdapter[Any]
+    keep_days: int | None = None  # None: as MISSIONS_KEEP_DAYS says; 0: for ever
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -59,9 +60,12 @@ _types: dict[tuple[str, int], MissionType] = {}  # by name and version
 
 
 def register(
-    name: str, version: int, title: str, function: MissionFunction, continues: Iterable[int] = ()
+    name: str, version: int, title: str, function: MissionFunction, *, continues: Iterable[int] = (), **terms: Any
 ) -> MissionType:
-    """Add a version of a type. A second function under the same name and version is a mistake of the author."""
+    """Add a version of a type; `terms` are the remaining fields of `MissionType`.
+
+    A second function under the same name and version is a mistake of the author.
+    """
     known = _types.get((name, version))
     if known is not None and known.function.__qualname__ != function.__qualname__:
         raise ValueError(
@@ -78,7 +82,7 @@ def register(
     doc = inspect.getdoc(function) or ""
     built = MissionType(
         name=name, version=version, continues=tuple(continues), title=title or name.replace("_", " ").capitalize(),
-        description=doc, function=function, adapter=TypeAdapter(kind),
+        description=doc, function=function, adapter=TypeAdapter(kind), **terms,
     )
     _types[name, version] = built
     return built

@@ -11,8 +11,8 @@ from django.db import IntegrityError, transaction
 from missions.engine import chain, codec, feed
 from missions.engine.clock import database_now
 from missions.engine.registry import MissionType, get_type
-from missions.errors import InvalidInput, KeyReused
-from missions.models import Brief, Entry, Kind, Mission, Payload
+from missions.errors import InvalidInput, KeyReused, MissionArchived
+from missions.models import Archived, Brief, Entry, Kind, Mission, Payload
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -27,7 +27,7 @@ def start(
     """Start a mission; it and True, or the mission that the same person started with the same key, and False.
 
     The input is checked against the type's schema first. Own transaction. Raises UnknownType, InvalidInput,
-    KeyReused (same key, other request), PayloadTooLarge.
+    KeyReused (same key, other request), MissionArchived (its mission ended long ago), PayloadTooLarge.
     """
     kind = get_type(type)
     checked = kind.check_input(input)
@@ -40,6 +40,8 @@ def start(
     full_key = f"{started_by.pk if started_by else 0}:{key}" if key is not None else None
     if full_key is not None and (known := Mission.objects.filter(idempotency_key=full_key).first()):
         return _same(known, payload), False
+    if full_key is not None:
+        _refuse_archived(full_key)
     try:
         with transaction.atomic():
             mission = _insert(kind, payload, full_key, started_by, via, start_at, priority)
@@ -72,6 +74,16 @@ def _same(known: Mission, payload: dict[str, Any]) -> Mission:
     if bytes(first.input_hash) != _request_hash(payload):
         raise KeyReused(mission=str(known.uid))
     return known
+
+
+def _refuse_archived(full_key: str) -> None:
+    """A key counts once for ever: also when its mission has left the hot tables."""
+    archived = Archived.objects.filter(idempotency_key=full_key).first()
+    if archived is not None:
+        raise MissionArchived(
+            f"Mission {archived.uid} was started with this key; it {archived.state} and is archived.",
+            mission=str(archived.uid), state=archived.state,
+        )
 
 
 def _insert(

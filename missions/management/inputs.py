@@ -14,6 +14,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from missions.errors import UnknownMission
+from missions.keeping import reading
 from missions.models import Mission
 from missions.web.parsers import LIMIT_BYTES, read_object
 from missions.web.problems import Problem
@@ -52,5 +53,6 @@ def found(uid: uuid.UUID) -> Mission:
     """The mission with its brief and outcome. Raises UnknownMission."""
     mission = Mission.objects.select_related("brief__started_by", "outcome").filter(uid=uid).first()
     if mission is None:
-        raise UnknownMission(f"There is no mission {uid}.")
+        gone = ": it is archived, see `mission archived show`" if reading.gone(uid) else ""
+        raise UnknownMission(f"There is no mission {uid}{gone}.")
     return mission

@@ -1,5 +1,6 @@
 """The tables of the durable engine."""
 
+from missions.models.archive import Archived, BundlePiece, Hold
 from missions.models.effect import Effect, EffectState
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
@@ -9,6 +10,7 @@ from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
-    "ENDED", "RESTORING", "Alarm", "ApiToken", "Brief", "Checkpoint", "Effect", "EffectState", "Entry", "Kind",
-    "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline", "Worker",
+    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Brief", "BundlePiece", "Checkpoint", "Effect",
+    "EffectState", "Entry", "Hold", "Kind", "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline",
+    "Worker",
 ]

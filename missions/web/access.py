@@ -13,7 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from missions.errors import UnknownMission
-from missions.models import Mission
+from missions.models import Archived, Mission
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -49,6 +49,14 @@ def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:
     if sees_all(user):
         return missions
     return missions.filter(brief__started_by=user.pk) if user.is_active and user.pk else missions.none()
+
+
+def visible_archive(user: User | AnonymousUser) -> QuerySet[Archived]:
+    """The archived missions that a person may see, by the same rule."""
+    archived = Archived.objects.filter(removed_at__isnull=False, returned_at=None)
+    if sees_all(user):
+        return archived
+    return archived.filter(started_by_id=user.pk) if user.is_active and user.pk else archived.none()
 
 
 def visible_mission(user: User | AnonymousUser, uid: uuid.UUID) -> Mission:

@@ -9,6 +9,7 @@ from missions.web import (
     schema,  # noqa: F401  (tells the OpenAPI generator of the token scheme)
 )
 from missions.web.api import MissionsView, MissionView, SignalsView
+from missions.web.archive_api import ArchivedView, ArchiveView
 from missions.web.record_api import (
     CheckpointsView,
     EffectsView,
@@ -37,6 +38,8 @@ urlpatterns = [
     path("missions/<uuid:uid>/rollback", control_api.RollbackView.as_view(), name="api-rollback"),
     path("missions/<uuid:uid>/fork", control_api.ForkView.as_view(), name="api-fork"),
     path("missions/<uuid:uid>/replay", control_api.ReplayView.as_view(), name="api-replay"),
+    path("archive", ArchiveView.as_view(), name="api-archive"),
+    path("archive/<uuid:archived_id>", ArchivedView.as_view(), name="api-archived"),
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
     path("tools", ToolsView.as_view(), name="api-tools"),

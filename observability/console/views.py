@@ -7,14 +7,14 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
 from missions.engine.registry import all_types
 from missions.errors import UnknownMission
 from missions.models import Mission, State
-from missions.web.access import may_start, visible_mission
+from missions.web.access import may_start, visible_archive, visible_mission
 from observability import stream
 from observability.console import fragments, listing
 from observability.console.heads import head_of, ledger_of
@@ -45,6 +45,8 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
         found = visible_mission(request.user, uid)
         context = _rail_context(found, request.GET.get("view", ""), request.GET.get("before", ""))
     except UnknownMission:
+        if visible_archive(request.user).filter(uid=uid).exists():
+            return redirect("archived", uid)
         return render(request, "missions/missing.html", status=404)
     except stream.BadCursor as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=400)

@@ -21,7 +21,7 @@ from django.utils.regex_helper import normalize
 from approvals import votes
 from missions.models import EffectState, Mission
 from missions.web import tokens
-from tests import decisions, parcels
+from tests import archive, decisions, parcels
 
 GROUPS = {
     "sam": ["supervisors"], "fiona": ["finance"], "lee": ["legal"], "olivia": ["operators"], "paula": ["policy-admins"],
@@ -90,7 +90,9 @@ class World:
         with connection.cursor() as cursor:
             cursor.execute("update missions_clock set shift = '1 day'")
         parcels.park(own, f"decision:{found[0].pk}")
-        return {"uid": [own.uid, ended.uid, waiting.uid], "decision_id": [decision.pk for decision in found]}
+        gone = archive.leave(parcels.complete(parcels.mission(title="Gone")))
+        uids = {"archived_id": [gone.uid], "uid": [own.uid, ended.uid, waiting.uid]}
+        return uids | {"decision_id": [decision.pk for decision in found]}
 
 
 @pytest.fixture(scope="module")

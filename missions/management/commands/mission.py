@@ -15,7 +15,8 @@ from django.db import OperationalError
 
 from missions.engine import history, mailbox, starting
 from missions.errors import StandfastError
-from missions.management import steering
+from missions.keeping import reading
+from missions.management import archiving, steering
 from missions.management.display import Display
 from missions.management.following import follow
 from missions.management.inputs import USAGE, found, json_object, mission_id
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
         steering.add_arguments(verbs)
+        archiving.add_arguments(verbs)
         for one in verbs.choices.values():
             one.add_argument("--json", action="store_true", dest="as_json", help="one JSON value a line")
 
@@ -185,6 +187,10 @@ def verify(display: Display, options: Options) -> None:
     """Recompute chains. Raises CommandError where one is broken."""
     if bool(options["id"]) == options["every"]:
         raise CommandError("Name a mission, or say --all.", returncode=USAGE)
+    if options["id"] and (left := reading.gone(options["id"])):
+        if not archiving.verified(display, left):
+            raise CommandError("The bundle does not verify.", returncode=1)
+        return
     missions = Mission.objects.order_by("pk").iterator() if options["every"] else [found(options["id"])]
     checked = [(mission.uid, history.verify(mission)) for mission in missions]
     if display.as_json:
@@ -201,4 +207,5 @@ def verify(display: Display, options: Options) -> None:
 VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
     **steering.VERBS,
+    **archiving.VERBS,
 }
