@@ -6,7 +6,7 @@ from missions.sqlfiles import pair
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("approvals", "0001_initial"),
+        ("approvals", "0002_standing"),
         ("missions", "0003_keeping"),
     ]
 
