@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextvars
 import uuid
 
 from missions.engine import codec
-from missions.engine.branches import Branch
+from missions.engine.branches import Branch, current_branch
 from missions.engine.run import Run
 from missions.engine.writes import Draft
 from missions.errors import MisusedContext
 from missions.governance import Json
 from missions.models import Kind
 
-current_branch: contextvars.ContextVar[Branch] = contextvars.ContextVar("standfast_branch")
-
 
 class Calls:
     """The base of all durable calls."""
-
 
     def __init__(self, run: Run) -> None:
         self._run = run

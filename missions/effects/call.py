@@ -21,7 +21,7 @@ from missions.effects import asking, dispatch, doubt, keys
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, interruptible, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, OpenEffect, SettleEffect
 from missions.errors import Suspended, TryLater
@@ -57,13 +57,18 @@ class ToolRun:
             entry = None if calls else await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif self.progress.fold(entry.kind, entry.payload):
+            elif self._fold(entry.kind, entry.payload):
                 self.seq, self._mine = entry.seq, False
             else:
                 self.run.unexpected(entry, self.path)
         result = result_of(self.progress, self.spec)
         self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
         return result
+
+    def _fold(self, kind: str, payload: Json) -> bool:
+        folded = self.progress.fold(kind, payload)
+        mark(shielded=self.progress.shielded, question=self.progress.question)
+        return folded
 
     async def _act(self) -> None:
         try:
@@ -85,7 +90,7 @@ class ToolRun:
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
         self.seq = await self.run.append(draft, effect=index)
         self._mine = True
-        self.progress.fold(entry_kind, codec.load(body))
+        self._fold(entry_kind, codec.load(body))
 
     # -- Before the call -----------------------------------------------------------------------------------------------
 
@@ -287,7 +292,8 @@ class ToolRun:
     async def _read(self) -> None:
         deadline = self.deadline()
         call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
-        answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
+        with interruptible():
+            answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
         if isinstance(answered, dispatch.Done):
             outcome = answered.outcome
             await self.record(Kind.OUTCOME, sentence=self.sentence, effect_class=self.spec.effect, **outcome)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from missions.engine import codec
-from missions.engine.branches import Wait, being_cancelled
+from missions.engine.branches import Wait, being_cancelled, interruptible
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
 from missions.engine.verdict import RetryPolicy
@@ -69,10 +69,11 @@ class StepRun:
     async def _try(self) -> bytes | None:
         """Run the function: the entry's payload, or None after recording that it is tried again."""
         try:
-            if codec.is_async(self._function):
-                value = await self._function(*self._args, **self._kwargs)
-            else:
-                value = await self._run.owner.in_thread(lambda: self._function(*self._args, **self._kwargs))
+            with interruptible():
+                if codec.is_async(self._function):
+                    value = await self._function(*self._args, **self._kwargs)
+                else:
+                    value = await self._run.owner.in_thread(lambda: self._function(*self._args, **self._kwargs))
             return codec.dump({**self._words, "result": value})
         except self._caught as error:
             if being_cancelled():

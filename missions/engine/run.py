@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from missions.engine import crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, is_cut_off, stands_at
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
@@ -85,6 +85,7 @@ class Run:
             return None
         future: asyncio.Future[Recorded | None] = self._loop.create_future()
         self._waiters[path] = future
+        stands_at(path)
         self.stand_still()
         entry = await future
         if entry is None and self.owner.draining:
@@ -151,10 +152,14 @@ class Run:
 
     async def append(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
+        return await self.queue(*drafts, effect=effect)
+
+    def queue(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> asyncio.Future[int]:
+        """The same without waiting: their place in the journal is after all that was queued before."""
         self.check()
         self.step = drafts[-1].path
         write = Write(head=self.head, future=self._loop.create_future(), drafts=drafts, effect=effect)
-        return await self.lane.write(write)
+        return self.lane.write(write)
 
     def release(self, release: Release, *drafts: Draft) -> asyncio.Future[int]:
         """Record the last entries and let go of the mission. No branch may run any more."""
@@ -176,6 +181,7 @@ class Run:
         self.check()
         wait.future = self._loop.create_future()
         self._waits[path] = wait
+        stands_at(path)
         if wait.wake_at is not None and wait.label:
             delay = wait.wake_at.timestamp() - self.clock.seconds()
             wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait)
@@ -191,6 +197,17 @@ class Run:
         self.go_on()
         if wait.future is not None:
             wait.future.set_result(None)
+
+    def interrupt(self, path: str) -> None:
+        """Wake what stands still at this path, if anything does, with a cancellation: its branch was cut off."""
+        future: asyncio.Future[Any] | None = self._waiters.pop(path, None)
+        if (wait := self._waits.pop(path, None)) is not None:
+            future = wait.future
+            if wait.timer is not None:
+                wait.timer.cancel()
+        if future is not None and not self.has_left:
+            self.go_on()
+            future.cancel()
 
     def take_mail(self, name: str) -> Mail | None:
         """The oldest signal of this name that was not taken yet; it counts as taken once its entry is recorded."""
@@ -279,9 +296,11 @@ class Run:
         return self.poisoned or self.parking
 
     def check(self) -> None:
-        """Raise Suspended where the mission has left memory or is leaving it."""
+        """Raise Suspended where the mission has left memory or is leaving it, CancelledError in a branch cut off."""
         if self.has_left:
             raise Suspended
+        if is_cut_off():
+            raise asyncio.CancelledError
 
     async def still_owner(self) -> None:
         """Return only while this worker is the mission's owner: a round trip over the lane, which dies with it."""
