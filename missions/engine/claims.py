@@ -27,6 +27,7 @@ class Recorded:
     input_hash: bytes
     body: bytes
     recorded_at: dt.datetime
+    timeline: int = 1
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -63,6 +64,7 @@ class Claimed:
     mail: list[Mail] = field(default_factory=list)
     head_seq: int = 0
     link: bytes = chain.GENESIS
+    seeds: dict[int, uuid.UUID] = field(default_factory=dict)  # of timelines; see `missions.engine.seeds`
 
 
 @dataclass(slots=True)
@@ -112,12 +114,11 @@ def _missions(result: PGresult) -> dict[int, Claimed]:
 
 def _add_entries(missions: dict[int, Claimed], result: PGresult) -> None:
     for row in range(result.ntuples):
-        mission_id, seq, _, kind, path, input_hash, body, link, recorded_at = _cells(result, row)
+        mission_id, seq, timeline, kind, path, input_hash, body, link, recorded_at = _cells(result, row)
         claimed = missions[read_int(mission_id)]
         claimed.head_seq, claimed.link = read_int(seq), link
-        claimed.entries.append(
-            Recorded(claimed.head_seq, kind.decode(), path.decode(), input_hash, body, moment_of(recorded_at))
-        )
+        words, at = (kind.decode(), path.decode()), moment_of(recorded_at)
+        claimed.entries.append(Recorded(claimed.head_seq, *words, input_hash, body, at, read_int(timeline)))
 
 
 async def claim(lane: Lane, worker_id: int, limit: int, types: Sequence[str]) -> Claim:

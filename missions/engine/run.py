@@ -67,6 +67,7 @@ class Run:
         self.running = 1
         self.poisoned = self.parking = False
         self.refusals = 0
+        self.patches: dict[str, bool] = {}
         self.step = entries[-1].path if entries else ""
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
@@ -132,6 +133,11 @@ class Run:
         if self.record:
             self._leftover(self.record[0])
             raise Suspended
+
+    @property
+    def following(self) -> Recorded | None:
+        """The entry that is released next; None once the record is exhausted."""
+        return self.record[0] if self.record else None
 
     def _leftover(self, entry: Recorded) -> None:
         asked = ", ".join(repr(path) for path in self._waiters) or "nothing"
