@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+import weakref
 
 from missions.engine import codec
 from missions.engine.branches import Branch, current_branch
@@ -19,6 +20,7 @@ class Calls:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._root = Branch(run, "")
+        run.root = weakref.ref(self._root)
 
     def enter(self) -> None:
         """Make the current task the mission's first branch; the worker calls this."""

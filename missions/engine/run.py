@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 from missions.engine import crashpoints
-from missions.engine.branches import Wait, is_cut_off, stands_at
+from missions.engine.branches import Branch, Wait, is_cut_off, stands_at
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
@@ -68,6 +69,8 @@ class Run:
         self.poisoned = self.parking = False
         self.refusals = 0
         self.patches: dict[str, bool] = {}
+        self.root: weakref.ref[Branch] | None = None
+        self.moves = 0  # rises with each durable call
         self.step = entries[-1].path if entries else ""
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
@@ -305,6 +308,7 @@ class Run:
         """Raise Suspended where the mission has left memory or is leaving it, CancelledError in a branch cut off."""
         if self.has_left:
             raise Suspended
+        self.moves += 1
         if is_cut_off():
             raise asyncio.CancelledError
 
