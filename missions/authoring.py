@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from missions.context import Context
 from missions.engine import registry
+from missions.engine.budgets import Budget
 from missions.engine.verdict import RetryPolicy, Verdict
 from missions.errors import (
+    BudgetExhausted,
     ChangesRequested,
     Denied,
     EffectNotDone,
@@ -29,23 +31,25 @@ from missions.errors import (
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "OutcomeUnknown",
-    "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall", "ToolFailed",
-    "TryLater", "Verdict", "mission", "tool",
+    "Budget", "BudgetExhausted", "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput",
+    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall",
+    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)
 
 
-def mission(name: str, *, version: int = 1, title: str = "") -> Callable[[Function], Function]:
+def mission(
+    name: str, *, version: int = 1, title: str = "", budget: Budget | None = None
+) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
-    code changes what it records.
+    code changes what it records. Before a mission exceeds its `budget`, people are asked.
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function)
+        registry.register(name, version, title, function, budget=budget)
         return function
 
     return decorate

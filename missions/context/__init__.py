@@ -9,9 +9,10 @@ from __future__ import annotations
 from missions.context.facts import Facts
 from missions.context.patches import Patches
 from missions.context.people import People
+from missions.context.spending import Spending
 from missions.context.strands import Strands
 from missions.context.work import Work
 
 
-class Context(Work, Strands, People, Facts, Patches):
+class Context(Work, Strands, People, Facts, Patches, Spending):
     """The durable calls of one mission. Await each of them; what one returned is recorded and never done again."""

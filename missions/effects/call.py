@@ -17,14 +17,14 @@ from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, dispatch, doubt, keys
+from missions.effects import asking, budgeting, dispatch, doubt, keys
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait, interruptible, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, OpenEffect, SettleEffect
-from missions.errors import Suspended, TryLater
+from missions.errors import BudgetExhausted, Suspended, TryLater
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
@@ -163,9 +163,18 @@ class ToolRun:
             await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
 
     async def _intend(self) -> None:
-        if self.spec.effect is EffectClass.READ:
-            await self._read()
+        is_read = self.spec.effect is EffectClass.READ
+        try:
+            await budgeting.allow(self.run, "" if is_read else "effects", self.path)
+        except BudgetExhausted as error:
+            await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
             return
+        try:
+            await (self._read() if is_read else self._record_intent())
+        finally:
+            self.run.ledger.reserved.pop(self.path, None)
+
+    async def _record_intent(self) -> None:
         claimed, spec, progress = self.run.claimed, self.spec, self.progress
         key = keys.effect_key(claimed.uid, claimed.chapter, self.path, progress.generation)
         deadline, args_digest = self.deadline(), codec.digest_of(self.args)

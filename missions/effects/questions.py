@@ -27,6 +27,7 @@ class Question:
         self.tiers = tuple(tiers)
         self.input_hash = codec.input_hash([kind, sentence, details])
         self.asked: Json | None = None
+        self.outlives_branch = False  # whether it stays open where the branch that asks is cut off
 
     @property
     def ruling(self) -> Ruling:
@@ -55,7 +56,7 @@ class Question:
                 return self._approved(Answer.from_json(entry.payload["answer"]))
             elif entry is not None:
                 self.run.unexpected(entry, self.path)
-            mark(question=self.asked["decision"] if self.asked is not None else "")
+            mark(question=self.asked["decision"] if self.asked is not None and not self.outlives_branch else "")
 
     def _approved(self, answer: Answer) -> Answer:
         mark()

@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter, ValidationError
 
+from missions.engine.budgets import Budget
 from missions.errors import InvalidInput, UnknownType
 
 MissionFunction = Callable[..., Awaitable[Any]]
@@ -31,6 +32,7 @@ class MissionType:
     description: str
     function: MissionFunction
     adapter: TypeAdapter[Any]
+    budget: Budget
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -57,7 +59,9 @@ class MissionType:
 _types: dict[str, MissionType] = {}
 
 
-def register(name: str, version: int, title: str, function: MissionFunction) -> MissionType:
+def register(
+    name: str, version: int, title: str, function: MissionFunction, *, budget: Budget | None = None
+) -> MissionType:
     """Add a type. A second function under the same name is a mistake of the author."""
     known = _types.get(name)
     if known is not None and known.function.__qualname__ != function.__qualname__:
@@ -71,7 +75,7 @@ def register(name: str, version: int, title: str, function: MissionFunction) -> 
     doc = inspect.getdoc(function) or ""
     built = MissionType(
         name=name, version=version, title=title or name.replace("_", " ").capitalize(), description=doc,
-        function=function, adapter=TypeAdapter(kind),
+        function=function, adapter=TypeAdapter(kind), budget=budget or Budget(),
     )
     _types[name] = built
     return built

@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol
 
 from missions.engine import crashpoints
 from missions.engine.branches import Branch, Wait, is_cut_off, stands_at
+from missions.engine.budgets import PREFIX, Ledger
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
@@ -69,6 +70,7 @@ class Run:
         self.poisoned = self.parking = False
         self.refusals = 0
         self.patches: dict[str, bool] = {}
+        self.ledger = Ledger(lambda: claimed.entries[0].payload, claimed.entries[0].recorded_at)
         self.root: weakref.ref[Branch] | None = None
         self.moves = 0  # rises with each durable call
         self.step = entries[-1].path if entries else ""
@@ -113,6 +115,7 @@ class Run:
         self.running += 1
 
     def _settle(self) -> None:
+        self._skip()
         if self.record:
             entry = self.record[0]
             future = self._waiters.pop(entry.path, None)
@@ -120,6 +123,7 @@ class Run:
                 self._leftover(entry)
                 return
             self.record.popleft()
+            self.ledger.fold(entry.kind, entry.path, lambda: entry.payload)
             self.go_on()
             future.set_result(entry)
         elif self._waiters:
@@ -131,8 +135,15 @@ class Run:
         elif self._waits:
             self._park()
 
+    def _skip(self) -> None:
+        """Take what the budget's own questions have recorded: no call waits for it."""
+        while self.record and self.record[0].path.startswith(PREFIX):
+            entry = self.record.popleft()
+            self.ledger.fold(entry.kind, entry.path, lambda entry=entry: entry.payload)  # type: ignore[misc]
+
     def finished(self) -> None:
         """The author's function has returned. A record that nobody asked for is a divergence."""
+        self._skip()
         if self.record:
             self._leftover(self.record[0])
             raise Suspended
@@ -161,7 +172,10 @@ class Run:
 
     async def append(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
-        return await self.queue(*drafts, effect=effect)
+        seq = await self.queue(*drafts, effect=effect)
+        for draft in drafts:
+            self.ledger.fold(draft.kind, draft.path, lambda draft=draft: load(draft.payload))  # type: ignore[misc]
+        return seq
 
     def queue(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> asyncio.Future[int]:
         """The same without waiting: their place in the journal is after all that was queued before."""
@@ -206,6 +220,11 @@ class Run:
         self.go_on()
         if wait.future is not None:
             wait.future.set_result(None)
+
+    def wake(self, path: str) -> None:
+        """Let go on what stands in a durable wait at this path, if anything does."""
+        if (wait := self._waits.get(path)) is not None:
+            self._wake(path, wait)
 
     def interrupt(self, path: str) -> None:
         """Wake what stands still at this path, if anything does, with a cancellation: its branch was cut off."""
