@@ -17,11 +17,11 @@ from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, budgeting, dispatch, doubt, keys
+from missions.effects import asking, budgeting, dispatch, doubt, keys, reads
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
-from missions.engine.branches import Wait, interruptible, mark
+from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, OpenEffect, SettleEffect
 from missions.errors import BudgetExhausted, Suspended, TryLater
@@ -30,7 +30,6 @@ from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
-READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
 class ToolRun:
@@ -170,7 +169,7 @@ class ToolRun:
             await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
             return
         try:
-            await (self._read() if is_read else self._record_intent())
+            await (reads.read(self) if is_read else self._record_intent())
         finally:
             self.run.ledger.reserved.pop(self.path, None)
 
@@ -200,7 +199,7 @@ class ToolRun:
 
     async def _call(self) -> None:
         if self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reads.read(self)
         elif not self._mine:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
@@ -274,7 +273,7 @@ class ToolRun:
         elif progress.uncertain:
             await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
         else:
-            await self._failed(answered.error, settle=EffectState.NOT_DONE)
+            await self.failed(answered.error, settle=EffectState.NOT_DONE)
 
     async def put_off(self, why: str, retry_after: float | None = None) -> None:
         """Record that it is tried again later."""
@@ -282,7 +281,8 @@ class ToolRun:
         resume_at = self.later(retry_after, count).isoformat()
         await self.record(Kind.BACKOFF, key=self.progress.key, why=why, resume_at=resume_at, count=count)
 
-    async def _failed(self, error: Json, settle: str = "") -> None:
+    async def failed(self, error: Json, settle: str = "") -> None:
+        """Record the error that the tool declared."""
         await self.record(
             Kind.OUTCOME, settle=settle, state="failed", error=error, key=self.progress.key, sentence=self.sentence,
             effect_class=self.spec.effect,
@@ -293,23 +293,7 @@ class ToolRun:
         if resume_at is not None and not self.run.is_past(resume_at):
             await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=resume_at))
         elif self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reads.read(self)
         else:
             sure = "It was refused before it did anything."
             await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
-
-    async def _read(self) -> None:
-        deadline = self.deadline()
-        call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
-        with interruptible():
-            answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
-        if isinstance(answered, dispatch.Done):
-            outcome = answered.outcome
-            await self.record(Kind.OUTCOME, sentence=self.sentence, effect_class=self.spec.effect, **outcome)
-        elif isinstance(answered, dispatch.NotYet):
-            await self.put_off(answered.why, answered.retry_after_seconds)
-        elif isinstance(answered, dispatch.Unknown) and self.progress.tries + 1 < READ_TRIES:
-            await self.put_off(answered.why)
-        else:
-            no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
-            await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)

@@ -24,7 +24,7 @@ def ledger_of(mission: Mission) -> Ledger | None:
     first, started = rows[0], rows[0].payload
     ledger = Ledger(lambda: started, first.recorded_at)
     for entry in rows[1:]:
-        ledger.fold(entry.kind, entry.path, lambda entry=entry: entry.payload)  # type: ignore[misc]
+        ledger.fold(entry.kind, entry.path, entry.payload)
     counts = mine.aggregate(
         steps=Count("seq", filter=Q(kind=Kind.STEP)), effects=Count("seq", filter=Q(kind=Kind.INTENT))
     )

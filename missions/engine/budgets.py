@@ -8,6 +8,7 @@ and replay takes their entries by itself.
 from __future__ import annotations
 
 import datetime as dt
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +16,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from missions.engine import codec
+from missions.engine.claims import Recorded
 from missions.errors import InvalidInput
 from missions.models import Kind
 
@@ -114,15 +117,19 @@ class Ledger:
                 return what
         return None
 
-    def fold(self, kind: str, path: str, payload: Callable[[], Json]) -> bool:
-        """Take an entry into account; whether it is the budget's own, which no call of the author waits for."""
+    def take_own(self, record: deque[Recorded]) -> None:
+        """Take what comes next in the record and is the budget's own: no call of the author waits for it."""
+        while record and record[0].path.startswith(PREFIX):
+            entry = record.popleft()
+            self.fold(entry.kind, entry.path, entry.body)
+
+    def fold(self, kind: str, path: str, payload: bytes | Json) -> None:
+        """Take an entry into account."""
         if path.startswith(PREFIX):
-            self._own(kind, path[len(PREFIX):].partition("#")[0], payload())
-            return True
-        if kind in COUNTED:
+            self._own(kind, path[len(PREFIX):].partition("#")[0], _decoded(payload))
+        elif kind in COUNTED:
             self.reserved.pop(path, None)
             self._count(kind, payload)
-        return False
 
     def _own(self, kind: str, what: str, payload: Json) -> None:
         if kind == Kind.ASKED:
@@ -136,13 +143,13 @@ class Ledger:
             else:
                 self.refused.add(what)
 
-    def _count(self, kind: str, payload: Callable[[], Json]) -> None:
-        if kind == Kind.STEP or (kind == Kind.STEP_FAILED and payload()["error"]["type"] != REFUSED):
+    def _count(self, kind: str, payload: bytes | Json) -> None:
+        if kind == Kind.STEP or (kind == Kind.STEP_FAILED and _decoded(payload)["error"]["type"] != REFUSED):
             self.spent.steps += 1
         elif kind == Kind.INTENT:
             self.spent.effects += 1
         elif kind == Kind.SPENT:
-            told = payload()
+            told = _decoded(payload)
             self.spent.cost += Decimal(told["cost"])
             self.spent.tokens += told["tokens"]
 
@@ -150,6 +157,11 @@ class Ledger:
         """The question to people."""
         limit, more = in_words(what, self.limit(what)), in_words(what, getattr(self.first, what))
         return f"The budget of {limit} is used up: allow {more} more?"
+
+
+def _decoded(payload: bytes | Json) -> Json:
+    decoded: Json = codec.load(payload) if isinstance(payload, bytes) else payload
+    return decoded
 
 
 def in_words(what: str, amount: Any) -> str:

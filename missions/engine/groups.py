@@ -60,6 +60,8 @@ class Group:
                 await self._over
         finally:
             parent.groups.remove(self)
+            for branch in self.branches:
+                branch.cut_by = None  # a ring would stay in memory until a garbage collection
         self.run.check()
 
     async def _strand(self, index: int) -> None:
@@ -71,8 +73,9 @@ class Group:
         except BaseException as error:  # SystemExit would end the worker, a lost cancellation the count
             if run.has_left:
                 return
-            self.results[index] = error
-            self.failed.add(index)
+            if not branch.cut_off:  # else nobody asks what became of it
+                self.results[index] = error
+                self.failed.add(index)
         branch.ended = True
         if not await self._ended(index):
             return

@@ -12,6 +12,7 @@ raises it before the branch runs, so zero means quiescence.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime as dt
 import weakref
 from collections import deque
@@ -20,7 +21,7 @@ from typing import Any, NoReturn, Protocol
 
 from missions.engine import crashpoints
 from missions.engine.branches import Branch, Wait, is_cut_off, stands_at
-from missions.engine.budgets import PREFIX, Ledger
+from missions.engine.budgets import Ledger
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
@@ -115,7 +116,7 @@ class Run:
         self.running += 1
 
     def _settle(self) -> None:
-        self._skip()
+        self.ledger.take_own(self.record)
         if self.record:
             entry = self.record[0]
             future = self._waiters.pop(entry.path, None)
@@ -123,7 +124,7 @@ class Run:
                 self._leftover(entry)
                 return
             self.record.popleft()
-            self.ledger.fold(entry.kind, entry.path, lambda: entry.payload)
+            self.ledger.fold(entry.kind, entry.path, entry.body)
             self.go_on()
             future.set_result(entry)
         elif self._waiters:
@@ -135,15 +136,9 @@ class Run:
         elif self._waits:
             self._park()
 
-    def _skip(self) -> None:
-        """Take what the budget's own questions have recorded: no call waits for it."""
-        while self.record and self.record[0].path.startswith(PREFIX):
-            entry = self.record.popleft()
-            self.ledger.fold(entry.kind, entry.path, lambda entry=entry: entry.payload)  # type: ignore[misc]
-
     def finished(self) -> None:
         """The author's function has returned. A record that nobody asked for is a divergence."""
-        self._skip()
+        self.ledger.take_own(self.record)
         if self.record:
             self._leftover(self.record[0])
             raise Suspended
@@ -174,7 +169,7 @@ class Run:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
         seq = await self.queue(*drafts, effect=effect)
         for draft in drafts:
-            self.ledger.fold(draft.kind, draft.path, lambda draft=draft: load(draft.payload))  # type: ignore[misc]
+            self.ledger.fold(draft.kind, draft.path, draft.payload)
         return seq
 
     def queue(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> asyncio.Future[int]:
@@ -207,7 +202,9 @@ class Run:
         stands_at(path)
         if wait.wake_at is not None and wait.label:
             delay = wait.wake_at.timestamp() - self.clock.seconds()
-            wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait)
+            # A context of its own: the loop keeps cancelled timers for long, and with them what their context holds.
+            bare = contextvars.Context()
+            wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait, context=bare)
         self.stand_still()
         await wait.future
 

@@ -15,6 +15,7 @@ from rest_framework import serializers
 from missions.engine import accounts, history
 from missions.engine.budgets import Spent
 from missions.models import Mission, Outcome, State
+from missions.web.account import BudgetShape, SpendShape
 from missions.web.summaries import summary
 
 UNKNOWN_FIELD = "There is no such field."
@@ -168,25 +169,6 @@ class MissionSerializer(serializers.Serializer[Any]):
         """Null unless it ended."""
         end = ending(mission)
         return end.ended_at if end else None
-
-
-class SpendShape(serializers.Serializer[Any]):
-    """What a mission has used."""
-
-    steps = serializers.IntegerField()
-    effects = serializers.IntegerField()
-    cost = serializers.CharField(help_text="In the unit that the author reckons in.")
-    tokens = serializers.IntegerField()
-
-
-class BudgetShape(serializers.Serializer[Any]):
-    """The limits in force; what is not limited is left out."""
-
-    steps = serializers.IntegerField(required=False)
-    effects = serializers.IntegerField(required=False)
-    cost = serializers.CharField(required=False)
-    tokens = serializers.IntegerField(required=False)
-    deadline = serializers.DateTimeField(required=False)
 
 
 class MissionDetailSerializer(MissionSerializer):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -48,7 +50,7 @@ async def fail(name: str) -> str:
     raise ValueError(name)
 
 
-@tool(name="corner.slow", effect="write", retry_safety="keyed", key_ttl=3600)
+@tool(name="corner.held", effect="write", retry_safety="keyed", key_ttl=3600)
 async def slow(call: ToolCall, amount: int) -> dict[str, Any]:
     """Pay"""
     held.set()
@@ -204,7 +206,7 @@ async def pay_then_note(m: Context, name: str) -> None:
 
 def test_effect_of_a_loser_ends_before_the_mission_goes_on() -> None:
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
-        index, _ = await m.wait_any(pay_then_note(m, "corner.slow"), after(m, "a"))
+        index, _ = await m.wait_any(pay_then_note(m, "corner.held"), after(m, "a"))
         await m.step("next", note, "next")
         await m.wait_for_signal("again")
         return Verdict("done", data={"index": index})
@@ -226,7 +228,7 @@ def test_effect_of_a_loser_ends_before_the_mission_goes_on() -> None:
 
 def test_worker_that_dies_with_a_shielded_loser_settles_its_effect_first() -> None:
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
-        await m.wait_any(pay_then_note(m, "corner.slow"), after(m, "a"))
+        await m.wait_any(pay_then_note(m, "corner.held"), after(m, "a"))
         await m.step("next", note, "next")
         return Verdict("done")
 
@@ -350,3 +352,25 @@ def test_group_of_another_size_is_a_divergence() -> None:
         deliver(run.pk, "again", {})
         live_worker.wait_until(run, lambda now: now.state == "paused")
     assert run.reason == "divergence"
+
+
+def test_mission_that_parks_in_branches_leaves_nothing_in_memory() -> None:
+    left: list[weakref.ref[Any]] = []
+
+    async def body(m: Context, request: dict[str, Any]) -> None:
+        left.append(weakref.ref(m._run))
+        await m.wait_any(m.gather(after(m, "a"), after(m, "b")), m.sleep(9999), m.step("noted", note, "noted"))
+        await m.wait_any(m.gather(after(m, "a"), after(m, "b")), m.wait_for(m.sleep(9999), timeout=99))
+
+    run = begin(define("light", body))
+    gc.disable()
+    try:
+        with live_worker.worker():
+            live_worker.parked(run)
+            gone = threading.Event()
+            for _ in range(200):
+                if left[0]() is None or gone.wait(0.01):
+                    break
+            assert left[0]() is None
+    finally:
+        gc.enable()
