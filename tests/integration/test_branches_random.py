@@ -19,7 +19,7 @@ from tests.corners import allow, define
 from tests.programs import Program, body, programs, races, run_it, told
 
 pytestmark = pytest.mark.django_db(transaction=True)
-SECONDS = 10.0  # for each test
+SECONDS = 6.0  # for each test
 plans = st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1, max_size=4)
 
 
