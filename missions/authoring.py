@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from missions.context import Context
 from missions.engine import registry
+from missions.engine.budgets import Budget
 from missions.engine.verdict import RetryPolicy, Verdict
 from missions.errors import (
+    BudgetExhausted,
     ChangesRequested,
     Denied,
     EffectNotDone,
@@ -30,9 +32,9 @@ from missions.errors import (
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "MisusedContext",
-    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall",
-    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
+    "Budget", "BudgetExhausted", "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput",
+    "MisusedContext", "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed",
+    "Stopped", "ToolCall", "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)
@@ -40,17 +42,18 @@ Function = TypeVar("Function", bound=registry.MissionFunction)
 
 def mission(
     name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = (), keep_days: int | None = None,
+    budget: Budget = registry.NO_BUDGET,
 ) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
     code changes what it records. Missions of an earlier version are left to workers that have its code, or to this
     one where it says that it `continues` that version (`m.patched` tells the two apart). `keep_days` overrides
-    MISSIONS_KEEP_DAYS for this type (0: keep for ever).
+    MISSIONS_KEEP_DAYS for this type (0: keep for ever). Before a mission exceeds its `budget`, people are asked.
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function, continues=continues, keep_days=keep_days)
+        registry.register(name, version, title, function, continues=continues, keep_days=keep_days, budget=budget)
         return function
 
     return decorate

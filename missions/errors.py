@@ -136,6 +136,13 @@ class ChangesRequested(StandfastError):
         self.comment = comment
 
 
+class BudgetExhausted(Refusal):
+    """A budget of the mission is used up, and people did not allow more."""
+
+    code = "budget_exhausted"
+    verdict = "budget_exhausted"
+
+
 class EffectNotDone(StandfastError):
     """The effect certainly did not happen."""
 

@@ -27,7 +27,7 @@ class Chapters(Calls):
             raise MisusedContext("A chapter ends in the mission's own branch, not inside gather or wait_any.")
         await run.recorded(here.path("continue_as"))
         claimed = run.claimed
-        entry = chapter_entry(claimed.chapter + 1, state, run.inbox)
+        entry = chapter_entry(claimed.chapter + 1, state, run.inbox, run.ledger)
         # Nothing else is under way in a mission with one branch, so the entry's seq is the next one.
         begun = run.next_seq()
         await run.release(chapter_release(codec.load(entry.payload), begun, run.inbox, run.clock.now()), entry)

@@ -45,7 +45,7 @@ class Settling(ToolRun):
             entry = await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif not self.progress.fold(entry.kind, entry.payload):
+            elif not self._fold(entry.kind, entry.payload):
                 self.run.unexpected(entry, self.path)
 
     async def _back_off(self) -> None:

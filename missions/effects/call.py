@@ -17,21 +17,20 @@ from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, dispatch, doubt, keys, standing
+from missions.effects import asking, budgeting, dispatch, doubt, keys, reads, standing
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect
-from missions.errors import Suspended, TryLater
+from missions.errors import BudgetExhausted, Suspended, TryLater
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
 EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
-READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
 class ToolRun:
@@ -59,13 +58,18 @@ class ToolRun:
             entry = None if calls else await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif self.progress.fold(entry.kind, entry.payload):
+            elif self._fold(entry.kind, entry.payload):
                 self.seq, self._mine = entry.seq, False
             else:
                 self.run.unexpected(entry, self.path)
         result = result_of(self.progress, self.spec)
         self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
         return result
+
+    def _fold(self, kind: str, payload: Json) -> bool:
+        folded = self.progress.fold(kind, payload)
+        mark(shielded=self.progress.shielded, question=self.progress.question)
+        return folded
 
     async def _act(self) -> None:
         try:
@@ -91,7 +95,7 @@ class ToolRun:
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
         self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)))
         self._mine = True
-        self.progress.fold(entry_kind, codec.load(body))
+        self._fold(entry_kind, codec.load(body))
         if self.progress.phase is not Phase.CALL:
             self.run.shield(self.path, on=False)
 
@@ -177,9 +181,18 @@ class ToolRun:
             await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
 
     async def _intend(self) -> None:
-        if self.spec.effect is EffectClass.READ:
-            await self._read()
+        is_read = self.spec.effect is EffectClass.READ
+        try:
+            await budgeting.allow(self.run, "" if is_read else "effects", self.path)
+        except BudgetExhausted as error:
+            await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
             return
+        try:
+            await (reads.read(self) if is_read else self._record_intent())
+        finally:
+            self.run.ledger.reserved.pop(self.path, None)
+
+    async def _record_intent(self) -> None:
         claimed, spec, progress = self.run.claimed, self.spec, self.progress
         generation = standing.generation(self)
         key = self.key_of(generation)
@@ -210,7 +223,7 @@ class ToolRun:
 
     async def _call(self) -> None:
         if self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reads.read(self)
         elif not self._mine:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
@@ -284,7 +297,7 @@ class ToolRun:
         elif progress.uncertain:
             await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
         else:
-            await self._failed(answered.error, settle=EffectState.NOT_DONE)
+            await self.failed(answered.error, settle=EffectState.NOT_DONE)
 
     async def put_off(self, why: str, retry_after: float | None = None) -> None:
         """Record that it is tried again later."""
@@ -292,7 +305,8 @@ class ToolRun:
         resume_at = self.later(retry_after, count).isoformat()
         await self.record(Kind.BACKOFF, key=self.progress.key, why=why, resume_at=resume_at, count=count)
 
-    async def _failed(self, error: Json, settle: str = "") -> None:
+    async def failed(self, error: Json, settle: str = "") -> None:
+        """Record the error that the tool declared."""
         await self.record(
             Kind.OUTCOME, settle=settle, state="failed", error=error, key=self.progress.key, sentence=self.sentence,
             effect_class=self.spec.effect,
@@ -303,22 +317,7 @@ class ToolRun:
         if resume_at is not None and not self.run.is_past(resume_at):
             await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=resume_at))
         elif self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reads.read(self)
         else:
             sure = "It was refused before it did anything."
             await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
-
-    async def _read(self) -> None:
-        deadline = self.deadline()
-        call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
-        answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
-        if isinstance(answered, dispatch.Done):
-            outcome = answered.outcome
-            await self.record(Kind.OUTCOME, sentence=self.sentence, effect_class=self.spec.effect, **outcome)
-        elif isinstance(answered, dispatch.NotYet):
-            await self.put_off(answered.why, answered.retry_after_seconds)
-        elif isinstance(answered, dispatch.Unknown) and self.progress.tries + 1 < READ_TRIES:
-            await self.put_off(answered.why)
-        else:
-            no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
-            await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)

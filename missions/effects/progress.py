@@ -65,6 +65,19 @@ class Progress:
         """Whether an intent is recorded and nobody knows yet, or for good, what became of it."""
         return self.intent is not None and self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT, Phase.ANSWER)
 
+    @property
+    def shielded(self) -> bool:
+        """Whether an effect is under way: its branch may not be cut off before its outcome is known."""
+        if self.intent is None:
+            return False
+        in_doubt = self.phase is Phase.ANSWER and self.asked.get("kind") == "in_doubt"
+        return in_doubt or self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT)
+
+    @property
+    def question(self) -> str:
+        """The decision that it waits for; empty while it does not."""
+        return str(self.asked["decision"]) if self.phase is Phase.ANSWER else ""
+
     def fold(self, kind: str, payload: Json) -> bool:
         """Take the next entry; False where it can not follow."""
         step = _FOLDS.get(kind)

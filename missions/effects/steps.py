@@ -10,13 +10,14 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+from missions.effects.budgeting import allow
 from missions.engine import codec
-from missions.engine.branches import Wait, being_cancelled
+from missions.engine.branches import Wait, being_cancelled, interruptible
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
 from missions.engine.verdict import RetryPolicy
 from missions.engine.writes import Draft
-from missions.errors import StepFailed
+from missions.errors import BudgetExhausted, StepFailed
 from missions.governance import Json
 from missions.models import Kind
 
@@ -39,7 +40,16 @@ class StepRun:
         self._resume_at: dt.datetime | None = None
 
     async def perform(self) -> Any:
-        """The recorded result in the function's declared type. Raises StepFailed once the tries are used up."""
+        """The recorded result in the function's declared type.
+
+        Raises StepFailed once the tries are used up, BudgetExhausted where there is no budget for it.
+        """
+        try:
+            return await self._perform()
+        finally:
+            self._run.ledger.reserved.pop(self._path, None)
+
+    async def _perform(self) -> Any:
         while True:
             entry = await self._run.recorded(self._path, self._input_hash)
             if entry is None:
@@ -68,17 +78,27 @@ class StepRun:
 
     async def _try(self) -> bytes | None:
         """Run the function: the entry's payload, or None after recording that it is tried again."""
+        await self._within_budget()
         try:
-            if codec.is_async(self._function):
-                value = await self._function(*self._args, **self._kwargs)
-            else:
-                value = await self._run.owner.in_thread(lambda: self._function(*self._args, **self._kwargs))
+            with interruptible():
+                if codec.is_async(self._function):
+                    value = await self._function(*self._args, **self._kwargs)
+                else:
+                    value = await self._run.owner.in_thread(lambda: self._function(*self._args, **self._kwargs))
             return codec.dump({**self._words, "result": value})
         except self._caught as error:
             if being_cancelled():
                 raise
             await self._put_off(error)
             return None
+
+    async def _within_budget(self) -> None:
+        try:
+            await allow(self._run, "steps", self._path)
+        except BudgetExhausted as error:
+            told = {"type": error.code, "message": str(error)}
+            await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}))
+            raise
 
     async def _put_off(self, error: BaseException) -> None:
         self._failures += 1
@@ -91,5 +111,7 @@ class StepRun:
         await self._append(Kind.BACKOFF, codec.dump({**self._words, **why}))
 
 
-def _failed(error: Json) -> StepFailed:
+def _failed(error: Json) -> StepFailed | BudgetExhausted:
+    if error["type"] == BudgetExhausted.code:
+        return BudgetExhausted(error["message"])
     return StepFailed(error["message"], type=error["type"])

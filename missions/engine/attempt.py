@@ -51,6 +51,7 @@ async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> 
         run.leave_to_newer()
         return
     run.upgrade(kind.version)
+    await run.prepare()
     try:
         ending = await _ending(run, kind, make_context)
     except (Suspended, asyncio.CancelledError):

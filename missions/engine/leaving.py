@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from missions.engine import crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, is_cut_off
 from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump
@@ -28,6 +28,7 @@ class Leaving:
     """A claimed mission in memory, as far as its end there goes."""
 
     record: Record
+    moves: int
 
     def __init__(self, claimed: Claimed, lane: Lane, clock: Estimate, owner: Owner) -> None:
         self.claimed, self.lane, self.clock, self.owner = claimed, lane, clock, owner
@@ -98,10 +99,10 @@ class Leaving:
         patience = self.owner.patience if control.get("verb") == "pause" else 0.0
         self._loop.call_later(patience, self._close_now)
         for path, wait in list(self._waits.items()):
-            self.wake(path, wait)
+            self._wake(path, wait)
 
-    def wake(self, path: str, wait: Wait) -> None:
-        """Let the branch that waits there go on."""
+    def _wake(self, path: str, wait: Wait) -> None:
+        """Let the branch that waits there go on; a mission that has left memory is woken by its row."""
         raise NotImplementedError
 
     def shield(self, path: str, on: bool) -> None:
@@ -181,7 +182,10 @@ class Leaving:
         return self.poisoned or self.parking
 
     def check(self) -> None:
-        """Raise Suspended where the mission has left memory or is leaving it."""
+        """Raise Suspended where the mission has left memory or is leaving it, CancelledError in a branch cut off."""
         if self.has_left:
             raise Suspended
+        self.moves += 1
+        if is_cut_off():
+            raise asyncio.CancelledError
 

@@ -16,8 +16,10 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter, ValidationError
 
+from missions.engine.budgets import Budget
 from missions.errors import InvalidInput, UnknownType
 
+NO_BUDGET = Budget()
 MissionFunction = Callable[..., Awaitable[Any]]
 
 
@@ -33,6 +35,7 @@ class MissionType:
     function: MissionFunction
     adapter: TypeAdapter[Any]
     keep_days: int | None = None  # None: as MISSIONS_KEEP_DAYS says; 0: for ever
+    budget: Budget = NO_BUDGET
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -62,7 +65,7 @@ _types: dict[tuple[str, int], MissionType] = {}  # by name and version
 def register(
     name: str, version: int, title: str, function: MissionFunction, *, continues: Iterable[int] = (), **terms: Any
 ) -> MissionType:
-    """Add a version of a type; `terms` are the remaining fields of `MissionType`.
+    """Add a version of a type; `terms` are the remaining fields of `MissionType`, None for their defaults.
 
     A second function under the same name and version is a mistake of the author.
     """
@@ -82,7 +85,8 @@ def register(
     doc = inspect.getdoc(function) or ""
     built = MissionType(
         name=name, version=version, continues=tuple(continues), title=title or name.replace("_", " ").capitalize(),
-        description=doc, function=function, adapter=TypeAdapter(kind), **terms,
+        description=doc, function=function, adapter=TypeAdapter(kind),
+        **{name: value for name, value in terms.items() if value is not None},
     )
     _types[name, version] = built
     return built

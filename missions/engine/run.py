@@ -14,13 +14,16 @@ A control program (`missions.control`) runs the same way, over what it has recor
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime as dt
+import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from missions.engine import crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Branch, Wait, stands_at
+from missions.engine.budgets import ledger_of
 from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
 from missions.engine.codec import load
@@ -55,6 +58,10 @@ class Run(Leaving):
         self.live = not self.record
         self.running = 1
         self.matched_seq = self.first.seq
+        self.patches: dict[str, bool] = {}
+        self.ledger = ledger_of(self.first)
+        self.root: weakref.ref[Branch] | None = None
+        self.moves = 0  # rises with each durable call
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
 
@@ -69,6 +76,7 @@ class Run(Leaving):
             return None
         future: asyncio.Future[Recorded | None] = self._loop.create_future()
         self._waiters[path] = future
+        stands_at(path)
         self.stand_still()
         entry = await future
         if entry is None and self.leaving:
@@ -97,15 +105,16 @@ class Run(Leaving):
         self.running += 1
 
     def _settle(self) -> None:
+        self.ledger.take_own(self.record)
         entry = self.record.next
-        if entry is not None:
+        if self.record.runs_short:
+            self.owner.spawn(self._fetch())
+        elif entry is not None:
             future = self._waiters.pop(entry.path, None)
             if future is None:
                 self._leftover(entry)
                 return
             self._release_entry(self.record.pop(), future)
-        elif self.record:
-            self.owner.spawn(self._fetch())
         elif self._waiters:
             self.live = True
             waiters, self._waiters = list(self._waiters.values()), {}
@@ -119,12 +128,18 @@ class Run(Leaving):
         if entry.kind in TAKES_MAIL:
             self.inbox.drop([entry.payload.get("seq")])
         self.step, self.matched_seq = entry.path, entry.seq
+        self.ledger.fold(entry.kind, entry.path, entry.body)
         self.go_on()
         future.set_result(entry)
 
+    async def prepare(self) -> None:
+        """Have the beginning of the record at hand; call it before the program begins."""
+        while self.record.runs_short:
+            self.record.add(await more_entries(self.lane, self.claimed, self.record.last_seq))
+
     async def _fetch(self) -> None:
         """The next portion of a long history."""
-        self.record.add(await more_entries(self.lane, self.claimed, self.record.last_seq))
+        await self.prepare()
         if self.record.version > self.version:
             self.leave_to_newer()
         elif self.running == 0 and not self.has_left:
@@ -132,9 +147,15 @@ class Run(Leaving):
 
     def finished(self) -> None:
         """The author's function has returned. A record that nobody asked for is a divergence."""
+        self.ledger.take_own(self.record)
         if self.record:
             self._leftover(self.record.next)
             raise Suspended
+
+    @property
+    def following(self) -> Recorded | None:
+        """The entry that is released next; None once the record is exhausted."""
+        return self.record.next
 
     def _leftover(self, entry: Recorded | None) -> None:
         asked = ", ".join(repr(path) for path in self._waiters) or "nothing"
@@ -155,10 +176,17 @@ class Run(Leaving):
 
     async def append(self, *drafts: Draft, index: Sequence[Index] = ()) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
+        seq = await self.queue(*drafts, index=index)
+        for draft in drafts:
+            self.ledger.fold(draft.kind, draft.path, draft.payload)
+        return seq
+
+    def queue(self, *drafts: Draft, index: Sequence[Index] = ()) -> asyncio.Future[int]:
+        """The same without waiting: their place in the journal is after all that was queued before."""
         self.check()
         self.step = drafts[-1].path
         write = Write(head=self.head, future=self._loop.create_future(), drafts=self._marked(drafts), index=index)
-        return await self.lane.write(write)
+        return self.lane.write(write)
 
     # -- Waiting -------------------------------------------------------------------------------------------------------
 
@@ -167,14 +195,16 @@ class Run(Leaving):
         self.check()
         wait.future = self._loop.create_future()
         self._waits[path] = wait
+        stands_at(path)
         if wait.wake_at is not None and wait.label:
             delay = wait.wake_at.timestamp() - self.clock.seconds()
-            wait.timer = self._loop.call_later(max(0.0, delay), self.wake, path, wait)
+            # A context of its own: the loop keeps cancelled timers for long, and with them what their context holds.
+            bare = contextvars.Context()
+            wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait, context=bare)
         self.stand_still()
         await wait.future
 
-    def wake(self, path: str, wait: Wait) -> None:
-        """Let the branch that waits there go on; a mission that has left memory is woken by its row."""
+    def _wake(self, path: str, wait: Wait) -> None:
         if self.parking or self.poisoned or self._waits.get(path) is not wait:
             return
         del self._waits[path]
@@ -183,6 +213,22 @@ class Run(Leaving):
         self.go_on()
         if wait.future is not None:
             wait.future.set_result(None)
+
+    def wake(self, path: str) -> None:
+        """Let go on what stands in a durable wait at this path, if anything does."""
+        if (wait := self._waits.get(path)) is not None:
+            self._wake(path, wait)
+
+    def interrupt(self, path: str) -> None:
+        """Wake what stands still at this path, if anything does, with a cancellation: its branch was cut off."""
+        future: asyncio.Future[Any] | None = self._waiters.pop(path, None)
+        if (wait := self._waits.pop(path, None)) is not None:
+            future = wait.future
+            if wait.timer is not None:
+                wait.timer.cancel()
+        if future is not None and not self.has_left:
+            self.go_on()
+            future.cancel()
 
     def receive(self, mail: Mail) -> None:
         """A signal that came while the mission runs."""
@@ -193,7 +239,7 @@ class Run(Leaving):
             return
         for path, wait in list(self._waits.items()):
             if mail.name in wait.signals:
-                self.wake(path, wait)
+                self._wake(path, wait)
 
     def is_past(self, moment: dt.datetime) -> bool:
         """Whether a time has come on the database's clock."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import IntegrityError, transaction
 
 from missions.engine import chain, codec, feed
+from missions.engine.budgets import Budget
 from missions.engine.clock import database_now
 from missions.engine.registry import MissionType, get_type
 from missions.errors import InvalidInput, KeyReused, MissionArchived
@@ -23,9 +24,11 @@ TITLE_LENGTH, KEY_LENGTH = 200, 200
 def start(
     type: str, input: dict[str, Any], *, title: str = "", key: str | None = None, started_by: User | None = None,
     via: str = "api", start_at: dt.datetime | None = None, priority: int = 0,
+    budget: dict[str, Any] | None = None,
 ) -> tuple[Mission, bool]:
     """Start a mission; it and True, or the mission that the same person started with the same key, and False.
 
+    `budget` sets limits (steps, effects, wall, cost, tokens) over those of the type.
     The input is checked against the type's schema first. Own transaction. Raises UnknownType, InvalidInput,
     KeyReused (same key, other request), MissionArchived (its mission ended long ago), PayloadTooLarge.
     """
@@ -36,6 +39,8 @@ def start(
         "type": kind.name, "version": kind.version, "title": title or kind.title, "input": checked,
         "started_by": started_by.get_username() if started_by else None, "via": via,
     }
+    limits = {**kind.budget.as_json(), **Budget.from_json(budget or {}).as_json()}
+    payload |= {"budget": limits} if limits else {}
     codec.dump(checked, limit=codec.INPUT_BYTES)
     full_key = f"{started_by.pk if started_by else 0}:{key}" if key is not None else None
     if full_key is not None and (known := Mission.objects.filter(idempotency_key=full_key).first()):

@@ -29,6 +29,7 @@ from missions.engine.liveness import Liveness
 from missions.engine.registry import code_for, runnable
 from missions.engine.run import Run
 from missions.engine.session import Refused
+from missions.engine.stalls import Stalls
 from missions.engine.threads import Threads
 from missions.engine.timer import DueTimer
 from missions.errors import StandfastError
@@ -66,6 +67,7 @@ class Incarnation:
         self.lane.on_fenced, self.lane.on_refused = self._fenced, self._refused
         await self.liveness.open(self.lane.session.backend_pid)
         self.lane.on_flushed = self.liveness.hints.changed
+        self._stalls = Stalls(self._runs.values)
         self.kick()
 
     # -- What runs ask (Owner) -----------------------------------------------------------------------------------------
@@ -250,6 +252,8 @@ class Incarnation:
         await self.liveness.close()
         if hasattr(self, "lane"):
             self.lane.session.close()
+        if hasattr(self, "_stalls"):
+            self._stalls.stop()
         for task in list(self._tasks):
             task.cancel()
 

@@ -12,8 +12,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from missions.engine import history
+from missions.engine import accounts, history
+from missions.engine.budgets import Spent
 from missions.models import Mission, Outcome, State
+from missions.web.account import BudgetShape, SpendShape
 from missions.web.summaries import summary
 
 UNKNOWN_FIELD = "There is no such field."
@@ -79,6 +81,10 @@ class StartBody(Body):
     key = Text(max_length=200, required=False, allow_null=True, default=None)
     start_at = Moment(required=False, allow_null=True, default=None, help_text="Not before this time.")
     priority = Whole(min_value=-100, max_value=100, required=False, default=0, help_text="Higher runs first.")
+    budget = serializers.DictField(
+        required=False, allow_null=True, default=None,
+        help_text="Limits over those of the type: steps, effects, wall (seconds), cost, tokens.",
+    )
 
 
 class SignalBody(Body):
@@ -166,9 +172,27 @@ class MissionSerializer(serializers.Serializer[Any]):
 
 
 class MissionDetailSerializer(MissionSerializer):
-    """A mission on its own, with its input."""
+    """A mission on its own, with its input and its account."""
 
     input = serializers.SerializerMethodField()
+    spend = serializers.SerializerMethodField()
+    budget = serializers.SerializerMethodField()
+
+    def to_representation(self, instance: Mission) -> dict[str, Any]:
+        """The shape; the account is read once."""
+        self._ledger = accounts.ledger_of(instance)
+        told: dict[str, Any] = super().to_representation(instance)
+        return told
+
+    @extend_schema_field(SpendShape)
+    def get_spend(self, mission: Mission) -> dict[str, Any]:
+        """What it has used, on all timelines."""
+        return SpendShape(self._ledger.spent if self._ledger is not None else Spent()).data
+
+    @extend_schema_field(BudgetShape(allow_null=True))
+    def get_budget(self, mission: Mission) -> dict[str, Any] | None:
+        """Null where nothing is limited."""
+        return (accounts.limits(self._ledger) or None) if self._ledger is not None else None
 
     def get_input(self, mission: Mission) -> dict[str, Any]:
         """As it was checked at the start, defaults filled in."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from missions.engine import history
+from missions.engine import accounts, history
 from missions.models import Effect, Entry, Mission, Outcome, State, Worker
 from observability import stream
 from observability.console.listing import decisions_of, wait_in_words
@@ -28,6 +29,8 @@ class Head:
     where: str  # the last thing that happened before it began to wait
     worker: Worker | None
     outcome: Outcome | None
+    account: str  # what it has used of its budget
+    deadline: dt.datetime | None  # when its time is used up
 
     @property
     def verdict_tone(self) -> str:
@@ -48,11 +51,13 @@ class EffectLine:
 def head_of(mission: Mission) -> Head:
     """A mission's head. `mission` comes with its brief and outcome."""
     recent = narrate([one for one in stream.earlier(mission.pk, limit=LOOK_BACK)[0] if one.kind not in WAITS])
+    ledger = accounts.ledger_of(mission)
     return Head(
         mission=mission, badge=STATES[mission.state], wait=wait_in_words(mission, decisions_of([mission])),
         where=recent[-1].sentence if recent else "",
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
-        outcome=getattr(mission, "outcome", None),
+        outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
+        deadline=ledger.deadline if ledger else None,
     )  # fmt: skip
 
 
