@@ -39,6 +39,7 @@ WORKLOADS = {  # in the order in which they run: an idle system has no missions 
     "idle": idle.run, "steps": steps.run, "start_to_done": start_to_done.run, "wake": wake.run,
     "takeover": takeover.run, "resume": resume.run, "parked": parked.run, "ruling": ruling.run,
 }
+WIDTH = 150  # of tables that go to a file
 PEERS = ("pgbench", *KINDS, "none")
 
 
@@ -67,7 +68,7 @@ def present(peer: str, results: Results) -> bool:
 def main(words: list[str], folder: Path) -> None:
     """Run what was chosen. What was measured before a failure is kept."""
     only, wanted = chosen("ONLY", tuple(WORKLOADS), words), chosen("PEERS", PEERS, words)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     results = Results(console)
     peers = tuple(name for name in wanted if present(name, results))
     with running(folder) as cluster:
