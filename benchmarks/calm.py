@@ -16,7 +16,7 @@ import psutil
 
 CALM_CORES = 0.3  # others may use so much of the processors, in cores, before a measurement counts as disturbed
 LOOK_SECONDS = 0.1
-PATIENCE = 20.0  # seconds that one workload may spend waiting for gaps
+PATIENCE = 10.0  # seconds that one workload may spend waiting for gaps
 MOST = 2  # times as many measurements as are wanted, before it stops looking for calm ones
 
 Figure = TypeVar("Figure")

@@ -121,27 +121,30 @@ class Peer:
         names: list[str] = self.host.ask("park", prefix=f"parked-{next(fresh)}", **given)["names"]
         return names
 
-    def send(self, name: str) -> float:
-        """Send a mission its signal; when the call began."""
-        return float(self._roles[self.kind.sender].ask("send", name=name)["at"])
+    def send(self, name: str) -> tuple[float, float]:
+        """Send a mission its signal; when the call began, and when it returned."""
+        answer = self._roles[self.kind.sender].ask("send", name=name)
+        return answer["called"], answer["returned"]
 
-    def wake(self, name: str, number: int = 1) -> float:
-        """Send a mission its signal of that number; milliseconds from the call to its next step."""
-        sent = self.send(name)
-        return (self.woke([f"{name}/{number}"])[0] - sent) * 1000
+    def wake(self, name: str, number: int = 1) -> tuple[float, float]:
+        """Send a mission its signal of that number; seconds to its next step, from the call and from its return."""
+        called, returned = self.send(name)
+        (began,) = self.woke([f"{name}/{number}"])
+        return began - called, began - returned
 
     def woke(self, names: list[str]) -> list[float]:
         """When these began on the host."""
         found: list[float] = self.host.ask("woke", names=names)["at"]
         return found
 
-    def recovered(self, name: str, number: int) -> float:
-        """Kill the host, send the signal, recover in a new one: milliseconds from the call to the next step."""
+    def recovered(self, name: str, number: int) -> tuple[float, float]:
+        """Kill the host, send the signal, recover in a new one: seconds to the next step, from that call, twice."""
         self.host.kill()
         self.send(name)
         dead, self.host = self.host.executor, self.process("host")
         begun: float = self.host.ask("recover", executor=dead)["at"]
-        return (self.woke([f"{name}/{number}"])[0] - begun) * 1000
+        (began,) = self.woke([f"{name}/{number}"])
+        return began - begun, began - begun
 
     def sizes(self, vacuum: str) -> tuple[int, int]:
         """Bytes of its database with all indexes after that vacuum: all, and those of its journal."""

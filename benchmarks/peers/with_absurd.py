@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import time
 from functools import partial
 from typing import Any
@@ -19,6 +20,7 @@ from benchmarks.peers.answering import PATIENCE, WORK_SECONDS, Gate, Moments, gi
 QUEUE = "bench"
 MOST_CONNECTIONS = 8  # its best setting where much runs at once
 LEASE_SECONDS = 120  # its default
+POLL_SECONDS = 0.25  # its default
 DAY = 86400
 BUSY_STEPS = 10_000
 LOOK_SECONDS = 0.0005
@@ -79,19 +81,21 @@ class Client:
         self._client = _absurd(url)
 
     async def do_send(self, name: str) -> dict[str, float]:
-        """Emit the event that a task waits for next; when the call began."""
+        """Emit the event that a task waits for next; when the call began and returned."""
         sent[name] = number = sent.get(name, 0) + 1
+        await asyncio.sleep(random.uniform(0, POLL_SECONDS))
         begun = time.monotonic()
         await self._client.emit_event(f"{name}/{number}", {})
-        return {"at": begun}
+        return {"called": begun, "returned": time.monotonic()}
 
     async def do_starts(self, prefix: str, count: int) -> dict[str, list[float]]:
         """Milliseconds from the start of a task of one step to its result, one after the other."""
         times = []
         for _ in range(count):
+            await asyncio.sleep(random.uniform(0, POLL_SECONDS))  # not always right after the worker has looked
             begun = time.monotonic()
             task = (await self._client.spawn("short", {}))["task_id"]
-            while not await self._completed(task):
+            while not await self._completed(task):  # noqa: ASYNC110  (another process completes it)
                 await asyncio.sleep(LOOK_SECONDS)
             times.append((time.monotonic() - begun) * 1000)
         return {"ms": times}
@@ -115,8 +119,8 @@ class Host(Client):
         self._serving = contextlib.AsyncExitStack()
 
     async def do_serve(self, concurrency: int, lease: int = LEASE_SECONDS) -> dict[str, Any]:
-        """Run workers until the process ends."""
-        await self._serving.enter_async_context(self._workers(concurrency, lease))
+        """Run workers until the process ends; each takes as many, for a worker polls again only after its batch."""
+        await self._serving.enter_async_context(self._workers(concurrency, lease, room=concurrency))
         return {}
 
     async def do_steps(self, prefix: str, missions: int, length: int) -> dict[str, float]:
@@ -138,20 +142,18 @@ class Host(Client):
         return {"names": names}
 
     async def do_busy(self, prefix: str, missions: int) -> dict[str, list[str]]:
-        """Tasks under way; their names. `do_serve` comes first."""
-        names = await self._spawn("busy", prefix, missions)
-        await moments.all(names)
-        return {"names": names}
+        """Tasks to be under way once `do_serve` has come; their names."""
+        return {"names": await self._spawn("busy", prefix, missions)}
 
     async def do_woke(self, names: list[str]) -> dict[str, list[float]]:
         """When the steps of these names began here."""
         return {"at": await moments.all(names)}
 
     @contextlib.asynccontextmanager
-    async def _workers(self, concurrency: int, lease: int = LEASE_SECONDS) -> Any:
+    async def _workers(self, concurrency: int, lease: int = LEASE_SECONDS, room: int = 0) -> Any:
         count = min(MOST_CONNECTIONS, concurrency)
         workers = [_absurd(self._url) for _ in range(count)]
-        room = -(-concurrency // count)
+        room = room or -(-concurrency // count)
         running = [asyncio.create_task(one.start_worker(concurrency=room, claim_timeout=lease)) for one in workers]
         try:
             yield

@@ -6,6 +6,7 @@ Roles: `host` runs workflows under the executor `name`; `sender` only has a clie
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -21,6 +22,7 @@ DAY = 86400.0
 AT_ONCE = 64
 BUSY_STEPS = 10_000
 POLL_SECONDS = 0.0005
+QUEUE_SECONDS = 1.0  # how often it looks at a queue, by default
 moments, waiting = Moments(), set[str]()
 gates: dict[str, Gate] = {}
 
@@ -105,7 +107,6 @@ class Host:
         """Workflows under way; their names."""
         names = [f"{prefix}-{number}" for number in range(missions)]
         await at_most(AT_ONCE, [partial(_start, name, busy, name) for name in names])
-        await moments.all(names)
         return {"names": names}
 
     async def do_woke(self, names: list[str]) -> dict[str, list[float]]:
@@ -126,15 +127,16 @@ class Sender:
         self._client = DBOSClient(system_database_url=url)
 
     async def do_send(self, name: str) -> dict[str, float]:
-        """Send what the workflow waits for; when the call began."""
+        """Send what the workflow waits for; when the call began and returned."""
         begun = time.monotonic()
         self._client.send(name, {}, "go")
-        return {"at": begun}
+        return {"called": begun, "returned": time.monotonic()}
 
     async def do_starts(self, prefix: str, count: int) -> dict[str, list[float]]:
         """The way of a start from another process, which is a queue; milliseconds to the result."""
         times = []
         for _ in range(count):
+            await asyncio.sleep(random.uniform(0, QUEUE_SECONDS))  # not always right after the queue was looked at
             begun = time.monotonic()
             handle = self._client.enqueue({"workflow_name": "short", "queue_name": QUEUE})
             handle.get_result(polling_interval_sec=POLL_SECONDS)

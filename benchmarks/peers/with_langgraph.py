@@ -99,12 +99,12 @@ class Host:
         return {"names": names}
 
     async def do_send(self, name: str) -> dict[str, float]:
-        """Resume a thread; when the call began. The round's moment is kept for `do_woke`."""
+        """Resume a thread; when the call began, twice: nothing is sent. The round's moment is kept for `do_woke`."""
         rounds_of[name] = number = rounds_of.get(name, 0) + 1
         begun = time.monotonic()
         state = await self._graph.ainvoke(Command(resume="go"), _thread(name), durability="sync")
         moments.keep(f"{name}/{number}", state["last"]["at"])
-        return {"at": begun}
+        return {"called": begun, "returned": begun}
 
     async def do_woke(self, names: list[str]) -> dict[str, list[float]]:
         """When the waits of these names were over."""

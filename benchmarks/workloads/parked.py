@@ -23,7 +23,7 @@ from benchmarks.results import OURS
 
 NAME = "parked"
 PARKED, WARM = 20_000, 500
-PEER_PARKED = {"dbos": 1000, "langgraph": 2000, "absurd": 4000}
+PEER_PARKED = {"dbos": 500, "langgraph": 1000, "absurd": 2000}
 PEER_WARM = 20
 PEER_ROOM = 64  # of Absurd's worker
 IDLE_SECONDS, IDLE_ROUNDS = 10.0, 2

@@ -103,9 +103,9 @@ def _theirs(peer: Peer, name: str) -> dict[Case, Callable[[], Resumed]]:
     return found
 
 
-def _resumed(resume: Callable[[str, int], float], mission: str, numbers: Iterator[int]) -> Resumed:
-    seconds = resume(mission, next(numbers)) / 1000
-    return Resumed(since_call=seconds, since_commit=seconds)
+def _resumed(resume: Callable[[str, int], tuple[float, float]], mission: str, numbers: Iterator[int]) -> Resumed:
+    called, committed = resume(mission, next(numbers))
+    return Resumed(since_call=called, since_commit=committed)
 
 
 def _tell(bench: Bench, rounds: list[dict[Case, Resumed]]) -> None:

@@ -69,8 +69,9 @@ def _kill(bench: Bench, victim: Worker, missions: list[int]) -> list[float]:
 
 def _theirs(peer: Peer) -> list[float]:
     """Kill the peer's process; for each mission the milliseconds until it went on in another."""
-    peer.serve(MISSIONS, lease=LEASE_SECONDS)
     names = peer.host.ask("busy", prefix="busy", missions=MISSIONS)["names"]
+    peer.serve(MISSIONS, lease=LEASE_SECONDS)
+    peer.woke(names)
     victim, peer.host = peer.host, peer.process("host")
     peer.serve(MISSIONS, lease=LEASE_SECONDS)
     time.sleep(RING_SECONDS)
