@@ -2,7 +2,7 @@
 
 Ours is started by another process than the one that runs it, as always. The clock starts before `start` is called and
 stops when another session first sees the outcome; it looks every half millisecond. Three transactions lie between: the
-start, the step with its claim, the end. DBOS and LangGraph are started in the process that runs them, where they are
+start, the step with its claim, the end. How much of it is the call of `start` is told apart. DBOS and LangGraph are started in the process that runs them, where they are
 fastest, and Absurd by its client; DBOS's way of a start from another process, a queue, has a row of its own.
 """
 
@@ -33,27 +33,30 @@ def run(bench: Bench) -> None:
     with workers(bench.cluster, bench.folder, 2), peers(bench) as theirs:
         for peer in theirs.values():
             peer.serve(concurrency=1)
+        calls: list[float] = []
         systems: dict[str, Callable[[], list[float]]] = {
-            OURS: partial(_ours, bench, SAMPLES),
+            OURS: partial(_ours, bench, SAMPLES, calls),
             **{name: partial(peer.starts, PEER_SAMPLES[name]) for name, peer in theirs.items()},
         }
         if "dbos" in theirs:
             systems[QUEUED] = partial(theirs["dbos"].starts, PEER_SAMPLES[QUEUED], "sender")
-        _ours(bench, WARM)
+        _ours(bench, WARM, [])
         for name, peer in theirs.items():
             with bench.surviving(name):
                 peer.starts(1)
         _tell(bench, bench.rounds(systems, ROUNDS))
+    bench.results.add_samples(NAME, "of it, the call of start", "ms", [calls])
 
 
-def _ours(bench: Bench, count: int) -> list[float]:
-    return [once(bench) for _ in range(count)]
+def _ours(bench: Bench, count: int, calls: list[float]) -> list[float]:
+    return [once(bench, calls) for _ in range(count)]
 
 
-def once(bench: Bench) -> float:
-    """Start a mission of one step; milliseconds until its outcome was seen."""
+def once(bench: Bench, calls: list[float]) -> float:
+    """Start a mission of one step; milliseconds until its outcome was seen. Adds those of the call to `calls`."""
     begun = time.monotonic()
     mission, _ = starting.start("bench.steps", {"steps": 1})
+    calls.append((time.monotonic() - begun) * 1000)
     while not bench.cluster.one(ENDED, mission.pk):
         time.sleep(LOOK_SECONDS)
     return (time.monotonic() - begun) * 1000
