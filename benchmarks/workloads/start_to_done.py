@@ -2,8 +2,10 @@
 
 Ours is started by another process than the one that runs it, as always. The clock starts before `start` is called and
 stops when another session first sees the outcome; it looks every half millisecond. Three transactions lie between: the
-start, the step with its claim, the end. How much of it is the call of `start` is told apart. DBOS and LangGraph are started in the process that runs them, where they are
-fastest, and Absurd by its client; DBOS's way of a start from another process, a queue, has a row of its own.
+start, the step with its claim, the end. How much of it is the call of `start` is told apart.
+
+DBOS and LangGraph are started in the process that runs them, where they are fastest, and Absurd by its client; DBOS's
+way of a start from another process, a queue, has a row of its own.
 """
 
 from __future__ import annotations
