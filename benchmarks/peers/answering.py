@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 LOOK_SECONDS = 0.002
-PATIENCE = 120.0  # seconds; a machine that others use too may be slow
+PATIENCE = 60.0  # seconds; a machine that others use too may be slow
 WORK_SECONDS = 0.05
 LINE_BYTES = 1 << 24
 

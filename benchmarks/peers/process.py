@@ -22,7 +22,7 @@ from benchmarks.peers.kinds import KINDS, PYTHON, Kind
 from benchmarks.processes import Process
 from benchmarks.systems import PeerFailed
 
-PATIENCE = 240.0  # seconds for one answer: building a long history takes a peer minutes
+PATIENCE = 150.0  # seconds for one answer: building a long history takes a peer minutes
 SIZE = """
     select relname, pg_total_relation_size(oid) from pg_class
     where relkind = 'r' and relnamespace::regnamespace::text not in ('pg_catalog', 'information_schema')
