@@ -50,7 +50,7 @@ def circumstances(results: dict[str, Any]) -> Iterable[str]:
     """Machine, versions, and how busy others kept the machine during each workload."""
     machine = results["machine"]
     yield (
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system']}; a flush "
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system'].split()[0]}; a flush "
         f"takes {machine['flush_ms']} ms ({machine['flush_ms_low']} – {machine['flush_ms_high']})."
     )
     yield "Versions: " + ", ".join(f"{name} {version}" for name, version in results["versions"].items()) + "."
