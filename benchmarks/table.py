@@ -49,8 +49,9 @@ def rows(results: dict[str, Any]) -> Iterable[str]:
 def circumstances(results: dict[str, Any]) -> Iterable[str]:
     """Machine, versions, and how busy others kept the machine during each workload."""
     machine = results["machine"]
+    system = machine["system"].split()[0]
     yield (
-        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {machine['system'].split()[0]}; a flush "
+        f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, {system}; a flush "
         f"takes {machine['flush_ms']} ms ({machine['flush_ms_low']} – {machine['flush_ms_high']})."
     )
     yield "Versions: " + ", ".join(f"{name} {version}" for name, version in results["versions"].items()) + "."
