@@ -92,6 +92,7 @@ MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
 MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
+MISSIONS_WORKSPACE_BYTES = env.integer("MISSIONS_WORKSPACE_BYTES", 256 * 1024 * 1024, low=0, high=2**40)
 PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------

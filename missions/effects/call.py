@@ -12,25 +12,26 @@ import asyncio
 import datetime as dt
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, dispatch, doubt, keys
+from missions.effects import asking, dispatch, doubt, heartbeats, keys, reading
+from missions.effects.calling import Calling, attended
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait
 from missions.engine.run import Run
-from missions.engine.writes import Draft, OpenEffect, SettleEffect
-from missions.errors import Suspended, TryLater
+from missions.engine.writes import Draft, OpenEffect, SettleEffect, Side
+from missions.errors import Suspended, TryLater, WorkspaceRefused
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
+from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
-READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
 class ToolRun:
@@ -57,8 +58,9 @@ class ToolRun:
             entry = None if calls else await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif self.progress.fold(entry.kind, entry.payload):
+            elif self.progress.fold(entry.kind, payload := entry.payload):
                 self.seq, self._mine = entry.seq, False
+                note(self.run, payload)
             else:
                 self.run.unexpected(entry, self.path)
         result = result_of(self.progress, self.spec)
@@ -77,13 +79,16 @@ class ToolRun:
             raise Suspended from error
 
     async def record(
-        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, **payload: Any
+        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, side: Sequence[Side] = (),
+        **payload: Any,
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
+        if entry_kind is Kind.OUTCOME and (self.progress.tries or self.progress.uncertain):
+            side = (*side, heartbeats.dropping(self.run, self.path))
         body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
         index = SettleEffect(key=self.progress.key, state=settle) if settle else effect
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
-        self.seq = await self.run.append(draft, effect=index)
+        self.seq = await self.run.append(draft, effect=index, side=side)
         self._mine = True
         self.progress.fold(entry_kind, codec.load(body))
 
@@ -159,7 +164,7 @@ class ToolRun:
 
     async def _intend(self) -> None:
         if self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reading.read(self)
             return
         claimed, spec, progress = self.run.claimed, self.spec, self.progress
         key = keys.effect_key(claimed.uid, claimed.chapter, self.path, progress.generation)
@@ -186,15 +191,21 @@ class ToolRun:
 
     async def _call(self) -> None:
         if self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reading.read(self)
         elif not self._mine:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
-        elif await self._may_dispatch():
+        else:
+            await self._dispatch(fresh=not (self.progress.tries or self.progress.uncertain))
+
+    async def _dispatch(self, *, fresh: bool) -> None:
+        async with attended(self.run, self.path, self.spec, fresh=fresh) as calling:
+            if not await self._may_dispatch():
+                return
             self._mine = False  # from here on nobody knows, until an entry says
-            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args)
+            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args, calling)
             try:
-                await self._take(answered)
+                await self._take(answered, calling)
             except (Suspended, asyncio.CancelledError):
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
@@ -245,13 +256,10 @@ class ToolRun:
             error={"type": "refused", "message": ruling.reason}, sentence=self.sentence, effect_class=self.spec.effect,
         )
 
-    async def _take(self, answered: dispatch.Answered) -> None:
+    async def _take(self, answered: dispatch.Answered, calling: Calling) -> None:
         progress = self.progress
         if isinstance(answered, dispatch.Done):
-            await self.record(
-                Kind.OUTCOME, settle=EffectState.DONE, key=progress.key, sentence=self.sentence,
-                effect_class=self.spec.effect, **answered.outcome,
-            )
+            await self.done(answered.outcome, calling, settle=EffectState.DONE, key=progress.key)
             crashpoints.reach("after_outcome")
         elif isinstance(answered, dispatch.NotYet):
             await self.put_off(answered.why, answered.retry_after_seconds)
@@ -260,7 +268,17 @@ class ToolRun:
         elif progress.uncertain:
             await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
         else:
-            await self._failed(answered.error, settle=EffectState.NOT_DONE)
+            await self.failed(answered.error, calling, settle=EffectState.NOT_DONE)
+
+    async def done(self, outcome: Json, calling: Calling, **more: Any) -> None:
+        """Record that it happened; a workspace that can not be kept makes the result unusable, never undone."""
+        words = {"sentence": self.sentence, "effect_class": self.spec.effect, **more}
+        try:
+            async with calling.recording() as (extra, side):
+                await self.record(Kind.OUTCOME, side=side, **words, **outcome, **extra)
+        except (WorkspaceRefused, OSError) as error:
+            left = dispatch.unusable(codec.digest_of(outcome.get("result")), error)
+            await self.record(Kind.OUTCOME, side=calling.dropping(), **words, **left)
 
     async def put_off(self, why: str, retry_after: float | None = None) -> None:
         """Record that it is tried again later."""
@@ -268,10 +286,11 @@ class ToolRun:
         resume_at = self.later(retry_after, count).isoformat()
         await self.record(Kind.BACKOFF, key=self.progress.key, why=why, resume_at=resume_at, count=count)
 
-    async def _failed(self, error: Json, settle: str = "") -> None:
+    async def failed(self, error: Json, calling: Calling, settle: str = "") -> None:
+        """Record that the tool declared an error, and is not called again."""
         await self.record(
             Kind.OUTCOME, settle=settle, state="failed", error=error, key=self.progress.key, sentence=self.sentence,
-            effect_class=self.spec.effect,
+            effect_class=self.spec.effect, side=calling.dropping(),
         )
 
     async def _back_off(self) -> None:
@@ -279,22 +298,7 @@ class ToolRun:
         if resume_at is not None and not self.run.is_past(resume_at):
             await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=resume_at))
         elif self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reading.read(self)
         else:
             sure = "It was refused before it did anything."
             await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
-
-    async def _read(self) -> None:
-        deadline = self.deadline()
-        call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
-        answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
-        if isinstance(answered, dispatch.Done):
-            outcome = answered.outcome
-            await self.record(Kind.OUTCOME, sentence=self.sentence, effect_class=self.spec.effect, **outcome)
-        elif isinstance(answered, dispatch.NotYet):
-            await self.put_off(answered.why, answered.retry_after_seconds)
-        elif isinstance(answered, dispatch.Unknown) and self.progress.tries + 1 < READ_TRIES:
-            await self.put_off(answered.why)
-        else:
-            no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
-            await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)

@@ -36,7 +36,10 @@ AGAIN_SECONDS = 0.002  # a skipped row is held for the length of somebody's shor
 TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "53400")
 REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
-STATEMENTS = ("append", "append_one", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle")
+STATEMENTS = (
+    "append", "append_one", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle",
+    "artifact_keep", "blob_use", "progress_keep", "progress_drop", "progress_load",
+)
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
     "set enable_seqscan = off",  # all is looked up by key; fresh tables have no statistics to tell the planner so
@@ -168,7 +171,7 @@ class Lane:
             if write.head.fence in fenced:
                 self.on_fenced(*write.head.fence)
             elif write.release is not None and mission_id not in released:
-                write.drafts = ()  # its entries are written; only the row was held by somebody
+                write.drafts = write.side = ()  # its entries are written; only the row was held by somebody
                 self._loop.call_later(AGAIN_SECONDS, self.write, write)
             elif not write.future.done():
                 write.future.set_result(seq if write.release is None else int(released[mission_id]))

@@ -16,9 +16,11 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter, ValidationError
 
+from missions.engine.checkpoints import Checkpoint
 from missions.errors import InvalidInput, UnknownType
 
 MissionFunction = Callable[..., Awaitable[Any]]
+EVERY_STEP = Checkpoint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,7 @@ class MissionType:
     description: str
     function: MissionFunction
     adapter: TypeAdapter[Any]
+    checkpoint: Checkpoint = EVERY_STEP
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -57,7 +60,9 @@ class MissionType:
 _types: dict[str, MissionType] = {}
 
 
-def register(name: str, version: int, title: str, function: MissionFunction) -> MissionType:
+def register(
+    name: str, version: int, title: str, function: MissionFunction, *, checkpoint: Checkpoint = EVERY_STEP
+) -> MissionType:
     """Add a type. A second function under the same name is a mistake of the author."""
     known = _types.get(name)
     if known is not None and known.function.__qualname__ != function.__qualname__:
@@ -71,7 +76,7 @@ def register(name: str, version: int, title: str, function: MissionFunction) -> 
     doc = inspect.getdoc(function) or ""
     built = MissionType(
         name=name, version=version, title=title or name.replace("_", " ").capitalize(), description=doc,
-        function=function, adapter=TypeAdapter(kind),
+        function=function, adapter=TypeAdapter(kind), checkpoint=checkpoint,
     )
     _types[name] = built
     return built
@@ -88,6 +93,12 @@ def _discovered() -> dict[str, MissionType]:
 def all_types() -> list[MissionType]:
     """All types known here, by name."""
     return [kind for _, kind in sorted(_discovered().items())]
+
+
+def checkpoint_of(name: str) -> Checkpoint:
+    """The strategy of a type; the usual one where the type is not known in this process."""
+    kind = _discovered().get(name)
+    return kind.checkpoint if kind is not None else EVERY_STEP
 
 
 def get_type(name: str) -> MissionType:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol
 
 from missions.engine import crashpoints
@@ -23,7 +23,7 @@ from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
 from missions.engine.lane import Lane
-from missions.engine.writes import Draft, Head, OpenEffect, Release, SettleEffect, Write
+from missions.engine.writes import Draft, Head, OpenEffect, Release, SettleEffect, Side, Write
 from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
 
@@ -67,6 +67,7 @@ class Run:
         self.running = 1
         self.poisoned = self.parking = False
         self.refusals = 0
+        self.on_release: Callable[[Release], None] = lambda release: None  # it left memory, and how
         self.step = entries[-1].path if entries else ""
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
@@ -149,11 +150,13 @@ class Run:
 
     # -- Writing -------------------------------------------------------------------------------------------------------
 
-    async def append(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> int:
+    async def append(
+        self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None, side: Sequence[Side] = ()
+    ) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
         self.check()
         self.step = drafts[-1].path
-        write = Write(head=self.head, future=self._loop.create_future(), drafts=drafts, effect=effect)
+        write = Write(head=self.head, future=self._loop.create_future(), drafts=drafts, effect=effect, side=side)
         return await self.lane.write(write)
 
     def release(self, release: Release, *drafts: Draft) -> asyncio.Future[int]:
@@ -161,13 +164,14 @@ class Run:
         self.parking = True
         write = Write(head=self.head, future=self._loop.create_future(), drafts=drafts, release=release)
         future = self.lane.write(write)
-        future.add_done_callback(lambda done: self._released(bool(done.result()), release.wake_at))
+        future.add_done_callback(lambda done: self._released(bool(done.result()), release))
         return future
 
-    def _released(self, due: bool, wake_at: dt.datetime | None) -> None:
+    def _released(self, due: bool, release: Release) -> None:
         crashpoints.reach("after_park")
         self.poison()
-        self.owner.forget(self, due=due, wake_at=wake_at)
+        self.owner.forget(self, due=due, wake_at=release.wake_at)
+        self.on_release(release)
 
     # -- Waiting -------------------------------------------------------------------------------------------------------
 

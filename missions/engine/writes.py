@@ -98,6 +98,10 @@ class Release:
     outcome: Outcome | None = None
 
 
+# A prepared statement that goes with a write, for the head as it stands after the drafts: fenced, and soon repeated.
+Side = Callable[[Head], Call]
+
+
 @dataclass(slots=True, kw_only=True)
 class Write:
     """One mission's part of a batch, all of it or nothing. The future gets the seq of the last draft, or whether
@@ -108,6 +112,7 @@ class Write:
     drafts: Sequence[Draft] = ()
     effect: OpenEffect | SettleEffect | None = None
     release: Release | None = None
+    side: Sequence[Side] = ()
     bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -165,6 +170,7 @@ class Batch:
 
     def _index(self, write: Write) -> None:
         head, effect = write.head, write.effect
+        self.extra += [make(head) for make in write.side]
         fence = (arrays.int8(head.mission_id), arrays.int4(head.attempt))
         if isinstance(effect, OpenEffect):
             texts = (effect.path, effect.tool, effect.key, effect.args_digest, effect.effect_class, effect.retry_safety)

@@ -1,0 +1,35 @@
+"""Calling a tool that only reads: no intent, no doubt; an answer that is none is asked for again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from missions.effects import dispatch
+from missions.effects.calling import Calling, attended
+from missions.tools.spec import ToolCall
+
+if TYPE_CHECKING:
+    from missions.effects.call import ToolRun
+
+TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
+
+
+async def read(op: ToolRun) -> None:
+    """Call the tool once, and record what came of it."""
+    claimed = op.run.claimed
+    call = ToolCall(deadline=op.deadline(), mission_id=str(claimed.uid), attempt=claimed.attempt)
+    fresh = claimed.attempt == 1 and not op.progress.tries
+    async with attended(op.run, op.path, op.spec, fresh=fresh) as calling:
+        await _take(op, await dispatch.call_tool(op.run, op.spec, call, op.args, calling), calling)
+
+
+async def _take(op: ToolRun, answered: dispatch.Answered, calling: Calling) -> None:
+    if isinstance(answered, dispatch.Done):
+        await op.done(answered.outcome, calling)
+    elif isinstance(answered, dispatch.NotYet):
+        await op.put_off(answered.why, answered.retry_after_seconds)
+    elif isinstance(answered, dispatch.Unknown) and op.progress.tries + 1 < TRIES:
+        await op.put_off(answered.why)
+    else:
+        no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
+        await op.failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer, calling)
