@@ -14,6 +14,7 @@ from rest_framework import serializers
 
 from missions.engine import history
 from missions.models import Mission, Outcome, State
+from missions.web import progress
 from missions.web.summaries import summary
 
 UNKNOWN_FIELD = "There is no such field."
@@ -165,10 +166,26 @@ class MissionSerializer(serializers.Serializer[Any]):
         return end.ended_at if end else None
 
 
+class ProgressShape(serializers.Serializer[Any]):
+    """What a call that is under way has reported last."""
+
+    path = serializers.CharField()
+    progress = serializers.JSONField(allow_null=True, help_text="In the call's own terms.")
+    attempt = serializers.IntegerField()
+    reported_at = serializers.DateTimeField()
+
+
 class MissionDetailSerializer(MissionSerializer):
     """A mission on its own, with its input."""
 
     input = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+
+    @extend_schema_field(ProgressShape(allow_null=True))
+    def get_progress(self, mission: Mission) -> dict[str, Any] | None:
+        """Null where nothing that is under way has reported anything."""
+        found = progress.latest(mission)
+        return ProgressShape(found).data if found is not None else None
 
     def get_input(self, mission: Mission) -> dict[str, Any]:
         """As it was checked at the start, defaults filled in."""

@@ -90,7 +90,11 @@ class World:
         with connection.cursor() as cursor:
             cursor.execute("update missions_clock set shift = '1 day'")
         parcels.park(own, f"decision:{found[0].pk}")
-        return {"uid": [own.uid, ended.uid, waiting.uid], "decision_id": [decision.pk for decision in found]}
+        kept = [parcels.artifact(mission, "label.txt", b"To: 1 High Street") for mission in (own, ended, waiting)]
+        return {
+            "uid": [own.uid, ended.uid, waiting.uid], "decision_id": [decision.pk for decision in found],
+            "digest": [bytes(kept[0].digest).hex()],
+        }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
