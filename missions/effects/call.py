@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, dispatch, doubt, heartbeats, keys, reading
+from missions.effects import asking, dispatch, doubt, endings, heartbeats, keys, reading
 from missions.effects.calling import Calling, attended
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
@@ -25,7 +25,7 @@ from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait
 from missions.engine.run import Run
 from missions.engine.writes import Draft, OpenEffect, SettleEffect, Side
-from missions.errors import Suspended, TryLater, WorkspaceRefused
+from missions.errors import Suspended, TryLater
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
 from missions.storage.workspaces import note
@@ -196,10 +196,11 @@ class ToolRun:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
         else:
-            await self._dispatch(fresh=not (self.progress.tries or self.progress.uncertain))
+            await self._dispatch()
 
-    async def _dispatch(self, *, fresh: bool) -> None:
-        async with attended(self.run, self.path, self.spec, fresh=fresh) as calling:
+    async def _dispatch(self) -> None:
+        again = self.progress.tries or self.progress.uncertain
+        async with attended(self.run, self.path, self.spec, fresh=not again) as calling:
             if not await self._may_dispatch():
                 return
             self._mine = False  # from here on nobody knows, until an entry says
@@ -259,7 +260,7 @@ class ToolRun:
     async def _take(self, answered: dispatch.Answered, calling: Calling) -> None:
         progress = self.progress
         if isinstance(answered, dispatch.Done):
-            await self.done(answered.outcome, calling, settle=EffectState.DONE, key=progress.key)
+            await endings.done(self, answered.outcome, calling, settle=EffectState.DONE, key=progress.key)
             crashpoints.reach("after_outcome")
         elif isinstance(answered, dispatch.NotYet):
             await self.put_off(answered.why, answered.retry_after_seconds)
@@ -269,16 +270,6 @@ class ToolRun:
             await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
         else:
             await self.failed(answered.error, calling, settle=EffectState.NOT_DONE)
-
-    async def done(self, outcome: Json, calling: Calling, **more: Any) -> None:
-        """Record that it happened; a workspace that can not be kept makes the result unusable, never undone."""
-        words = {"sentence": self.sentence, "effect_class": self.spec.effect, **more}
-        try:
-            async with calling.recording() as (extra, side):
-                await self.record(Kind.OUTCOME, side=side, **words, **outcome, **extra)
-        except (WorkspaceRefused, OSError) as error:
-            left = dispatch.unusable(codec.digest_of(outcome.get("result")), error)
-            await self.record(Kind.OUTCOME, side=calling.dropping(), **words, **left)
 
     async def put_off(self, why: str, retry_after: float | None = None) -> None:
         """Record that it is tried again later."""

@@ -101,7 +101,7 @@ class Calling:
     def _snapshot(self) -> tuple[bytes, Side] | None:
         """The workspace as of a cursor. An async function can not be stopped meanwhile: its cursors are not kept."""
         copy = self._space.copy
-        if copy is None or _on_loop():
+        if copy is None or heartbeats.on_loop():
             return None
         needed = blobs.aside(local.capture, copy).result()
         return needed[0], artifacts.used(needed)
@@ -145,13 +145,6 @@ async def attended(run: Run, path: str, spec: ToolSpec, *, fresh: bool) -> Async
         yield calling
     finally:
         calling.close()
-
-
-def _on_loop() -> bool:
-    try:
-        return bool(asyncio.get_running_loop())
-    except RuntimeError:
-        return False
 
 
 async def within(work: Awaitable[Any], reporter: Reporter, seconds: float | None, silence: float | None) -> Any:

@@ -1,8 +1,8 @@
 """Heartbeats of one try of a step or tool: coalesced, and kept over the lane.
 
 A function reports from whatever thread it runs in. At most one write an interval is sent, the first at once, the last
-when the try ends without a result. What was reported is lost with the process up to one interval back: whoever goes on
-from a cursor repeats at most that much.
+when the try ends without a result. In a thread, `heartbeat` returns from a cursor that is due once it is durable; so
+whoever goes on from a cursor repeats one interval at most, and what was done since the heartbeat before.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from missions.engine.session import Call
 from missions.engine.writes import Head, Side, Write
 from missions.errors import GivenUp
 
+LOOK_SECONDS = 0.2  # how often a thread that waits looks whether its call was given up
 REPORT_BYTES = codec.INLINE_BYTES
 
 
@@ -73,8 +74,10 @@ class Reporter:
                 said if said is not None else last.progress, *(changes or (last.cursor, last.workspace, last.side))
             )
             waiting, self._unsent = self._unsent, True
-        if not waiting:
-            self._wake()
+        if place is not None and self.heard_at - self._sent_at >= self._interval and not on_loop():
+            self._durably()
+        elif not waiting:
+            self._wake(self._due)
 
     def _place(self, cursor: bytes | None) -> tuple[bytes, bytes | None, tuple[Side, ...]] | None:
         """A cursor with the workspace as of it; None where the one before stands."""
@@ -88,11 +91,23 @@ class Reporter:
         manifest, use = taken
         return cursor, manifest, (use,)
 
-    def _wake(self) -> None:
+    def _wake(self, function: Callable[[], None]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._due)
+            self._loop.call_soon_threadsafe(function)
         except RuntimeError as error:  # the worker's loop has ended, this thread has not
             raise GivenUp from error
+
+    def _durably(self) -> None:
+        """In a thread, a cursor that is due is durable before the function goes on: it is never further ahead."""
+        kept = threading.Event()
+
+        def send() -> None:
+            if not self._closed and not self._run.has_left:
+                self._send().add_done_callback(lambda done: kept.set())
+
+        self._wake(send)
+        while not kept.wait(LOOK_SECONDS):
+            self.check()  # of a fenced mission nothing is ever kept
 
     def _due(self) -> None:
         if self._closed or self._run.has_left or not self._unsent:
@@ -106,12 +121,13 @@ class Reporter:
         else:
             self._send()
 
-    def _send(self) -> None:
+    def _send(self) -> asyncio.Future[int]:
         with self._guard:
             report, self._unsent = self._last, False
         self._sent_at, self.sent = time.monotonic(), True
         side = (self._keeping(report), *report.side)
         self._flight = self._run.lane.write(Write(head=self._run.head, future=self._loop.create_future(), side=side))
+        return self._flight
 
     def _keeping(self, report: Report) -> Side:
         def keep(head: Head) -> Call:
@@ -125,6 +141,14 @@ class Reporter:
         if not self._closed and keep and self._unsent and not self._run.has_left:
             self._send()
         self._closed = True
+
+
+def on_loop() -> bool:
+    """Whether this thread runs an event loop right now, which nothing may block."""
+    try:
+        return bool(asyncio.get_running_loop())
+    except RuntimeError:
+        return False
 
 
 def dropping(run: Run, path: str) -> Side:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from missions.effects import dispatch
+from missions.effects import dispatch, endings
 from missions.effects.calling import Calling, attended
 from missions.tools.spec import ToolCall
 
@@ -25,7 +25,7 @@ async def read(op: ToolRun) -> None:
 
 async def _take(op: ToolRun, answered: dispatch.Answered, calling: Calling) -> None:
     if isinstance(answered, dispatch.Done):
-        await op.done(answered.outcome, calling)
+        await endings.done(op, answered.outcome, calling)
     elif isinstance(answered, dispatch.NotYet):
         await op.put_off(answered.why, answered.retry_after_seconds)
     elif isinstance(answered, dispatch.Unknown) and op.progress.tries + 1 < TRIES:
