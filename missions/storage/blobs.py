@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
-from django.db import transaction
+import psycopg
+from django.db import connection, transaction
 
+from missions.engine.statements import statement
 from missions.engine.threads import closing
 from missions.errors import PayloadTooLarge, UnknownArtifact
 from missions.models import Blob, Portion
@@ -106,10 +108,10 @@ def store(source: Source) -> None:
 
 def _store_portions(source: Source) -> None:
     source.stream.seek(source.start)
-    hashed = hashlib.sha256()
+    hashed, cursor, insert = hashlib.sha256(), psycopg.RawCursor(connection.connection), statement("portion_store")
     for number, portion in enumerate(_read(source.stream)):
         hashed.update(portion)
-        Portion.objects.create(digest=source.digest, number=number, body=portion)
+        cursor.execute(insert.encode(), [source.digest, number, psycopg.Binary(portion)], prepare=False)
     if hashed.digest() != source.digest:
         raise ValueError("The content changed while it was being kept.")
 

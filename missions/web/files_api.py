@@ -19,6 +19,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from missions.engine.threads import closing
 from missions.errors import UnknownArtifact
 from missions.models import Artifact
 from missions.storage import blobs
@@ -110,4 +111,4 @@ def download(artifact: Artifact, *, streams: bool) -> StreamingHttpResponse:
 
 async def _portions(digest: bytes, size: int) -> AsyncIterator[bytes]:
     for number in range(-(-size // blobs.PORTION_BYTES)):
-        yield await sync_to_async(blobs.portion)(digest, number)
+        yield await sync_to_async(closing)(blobs.portion, digest, number)  # no connection is held for a slow reader
