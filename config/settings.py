@@ -97,6 +97,7 @@ MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high
 MISSIONS_KEEP_DAYS = env.integer("MISSIONS_KEEP_DAYS", 0, low=0, high=36_500)  # 0: for ever
 MISSIONS_ARCHIVE_DIR = env.text("MISSIONS_ARCHIVE_DIR")  # empty: bundles lie in the database
 MISSIONS_STUCK_SECONDS = env.seconds("MISSIONS_STUCK_SECONDS", 120.0, low=5, high=86_400)
+MISSIONS_WORKSPACE_BYTES = env.integer("MISSIONS_WORKSPACE_BYTES", 256 * 1024 * 1024, low=0, high=2**40)
 PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------

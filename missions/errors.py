@@ -190,6 +190,30 @@ class OutcomeUnknown(StandfastError):
     code = "outcome_unknown"
 
 
+class StepTimedOut(StandfastError, TimeoutError):
+    """A step took longer than its time-out, or was silent for longer than its heartbeat time-out."""
+
+    code = "timed_out"
+
+
+class GivenUp(StandfastError):
+    """This call was given up; nothing that it does from here on is recorded. Return."""
+
+    code = "given_up"
+
+
+class UnknownArtifact(StandfastError):
+    """There is no such artifact."""
+
+    code = "unknown_artifact"
+
+
+class WorkspaceRefused(StandfastError):
+    """The workspace holds what can not be kept."""
+
+    code = "workspace_refused"
+
+
 class Divergence(StandfastError):
     """The code no longer does what the journal recorded; the mission is paused and nothing ran."""
 

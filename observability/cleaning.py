@@ -18,6 +18,7 @@ from django_q.models import Task
 
 from missions.engine.clock import database_now
 from missions.models import Alarm, ApiToken, Mission, Worker
+from missions.storage import collect
 from observability.checks import record
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ SWEEPERS = (
     "observability.cleaning.old_results",
     "observability.cleaning.old_sessions",
     "observability.cleaning.old_tokens",
+    "observability.cleaning.unneeded_content",
 )
 WEEK, MONTH, QUARTER = dt.timedelta(days=7), dt.timedelta(days=30), dt.timedelta(days=90)
 
@@ -49,6 +51,12 @@ def _swept(path: str) -> int | None:
     except Exception:  # a boundary: recorded here, and in the check
         logger.exception("A sweeper failed", extra={"action": "cleaning_failed", "sweeper": path})
         return None
+
+
+def unneeded_content() -> int:
+    """Blobs and payloads that no entry names, and heartbeats of calls that have long ended."""
+    gone = collect()
+    return gone.blobs + gone.payloads + gone.progress
 
 
 def dead_workers() -> int:

@@ -12,6 +12,7 @@ from missions.engine.writes import Draft
 from missions.errors import MisusedContext
 from missions.governance import Json
 from missions.models import Kind
+from missions.storage.workspaces import note
 
 
 class Calls:
@@ -25,6 +26,8 @@ class Calls:
     def enter(self) -> None:
         """Make the current task the mission's first branch; the worker calls this."""
         self._root.enter()
+        if self._run.first.kind == Kind.CHAPTER:  # it goes on with the workspace of the one before
+            note(self._run, self._run.first.payload)
         current_branch.set(self._root)
 
     def cut_off(self) -> None:

@@ -12,21 +12,23 @@ import asyncio
 import datetime as dt
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, budgeting, dispatch, doubt, keys, reads, standing
+from missions.effects import asking, budgeting, dispatch, doubt, endings, heartbeats, keys, reads, standing
+from missions.effects.calling import Calling, attended
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
-from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect
+from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect, Side
 from missions.errors import BudgetExhausted, Suspended, TryLater
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
+from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
@@ -58,8 +60,9 @@ class ToolRun:
             entry = None if calls else await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif self._fold(entry.kind, entry.payload):
+            elif self._fold(entry.kind, payload := entry.payload):
                 self.seq, self._mine = entry.seq, False
+                note(self.run, payload)
             else:
                 self.run.unexpected(entry, self.path)
         result = result_of(self.progress, self.spec)
@@ -83,9 +86,12 @@ class ToolRun:
             raise Suspended from error
 
     async def record(
-        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, **payload: Any
+        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, side: Sequence[Side] = (),
+        **payload: Any,
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
+        if entry_kind is Kind.OUTCOME and (self.progress.tries or self.progress.uncertain):
+            side = (*side, heartbeats.dropping(self.run, self.path))
         body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
         index: list[Index] = [effect] if effect else []
         if settle:
@@ -93,7 +99,7 @@ class ToolRun:
         if entry_kind in (Kind.INTENT, Kind.RETRY):
             self.run.shield(self.path, on=True)
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
-        self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)))
+        self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)), side=side)
         self._mine = True
         self._fold(entry_kind, codec.load(body))
         if self.progress.phase is not Phase.CALL:
@@ -227,11 +233,18 @@ class ToolRun:
         elif not self._mine:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
-        elif await self._may_dispatch():
+        else:
+            await self._dispatch()
+
+    async def _dispatch(self) -> None:
+        again = self.progress.tries or self.progress.uncertain
+        async with attended(self.run, self.path, self.spec, fresh=not again) as calling:
+            if not await self._may_dispatch():
+                return
             self._mine = False  # from here on nobody knows, until an entry says
-            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args)
+            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args, calling)
             try:
-                await self._take(answered)
+                await self._take(answered, calling)
             except (Suspended, asyncio.CancelledError):
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
@@ -282,13 +295,10 @@ class ToolRun:
             error={"type": "refused", "message": ruling.reason}, sentence=self.sentence, effect_class=self.spec.effect,
         )
 
-    async def _take(self, answered: dispatch.Answered) -> None:
+    async def _take(self, answered: dispatch.Answered, calling: Calling) -> None:
         progress = self.progress
         if isinstance(answered, dispatch.Done):
-            await self.record(
-                Kind.OUTCOME, settle=EffectState.DONE, key=progress.key, sentence=self.sentence,
-                effect_class=self.spec.effect, **answered.outcome,
-            )
+            await endings.done(self, answered.outcome, calling, settle=EffectState.DONE, key=progress.key)
             crashpoints.reach("after_outcome")
         elif isinstance(answered, dispatch.NotYet):
             await self.put_off(answered.why, answered.retry_after_seconds)
@@ -297,7 +307,7 @@ class ToolRun:
         elif progress.uncertain:
             await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
         else:
-            await self.failed(answered.error, settle=EffectState.NOT_DONE)
+            await self.failed(answered.error, calling, settle=EffectState.NOT_DONE)
 
     async def put_off(self, why: str, retry_after: float | None = None) -> None:
         """Record that it is tried again later."""
@@ -305,11 +315,11 @@ class ToolRun:
         resume_at = self.later(retry_after, count).isoformat()
         await self.record(Kind.BACKOFF, key=self.progress.key, why=why, resume_at=resume_at, count=count)
 
-    async def failed(self, error: Json, settle: str = "") -> None:
-        """Record the error that the tool declared."""
+    async def failed(self, error: Json, calling: Calling, settle: str = "") -> None:
+        """Record that the tool declared an error, and is not called again."""
         await self.record(
             Kind.OUTCOME, settle=settle, state="failed", error=error, key=self.progress.key, sentence=self.sentence,
-            effect_class=self.spec.effect,
+            effect_class=self.spec.effect, side=calling.dropping(),
         )
 
     async def _back_off(self) -> None:

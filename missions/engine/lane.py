@@ -38,7 +38,7 @@ REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, p
 TRANSIENT_SECONDS = 0.05
 STATEMENTS = (
     "append", "append_one", "fence", "release", "outcome", "turn", "reopen", "payload_store", "effect_open",
-    "effect_settle", "timeline_open",
+    "effect_settle", "timeline_open", "artifact_keep", "blob_use", "progress_keep", "progress_drop", "progress_load",
 )
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
@@ -171,7 +171,7 @@ class Lane:
             if write.head.fence in fenced:
                 self.on_fenced(*write.head.fence)
             elif write.release is not None and mission_id not in released:
-                write.drafts = ()  # its entries are written; only the row was held by somebody
+                write.drafts = write.side = ()  # its entries are written; only the row was held by somebody
                 self._loop.call_later(AGAIN_SECONDS, self.write, write)
             elif not write.future.done():
                 write.future.set_result(seq if write.release is None else int(released[mission_id]))

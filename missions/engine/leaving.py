@@ -6,8 +6,7 @@ The other half of `missions.engine.run`, which replays and waits. Nothing may ru
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from missions.engine import crashpoints
@@ -42,6 +41,7 @@ class Leaving:
         self.step = self.park_state = self.park_reason = ""
         self.poisoned = self.parking = self.closing = False
         self.refusals = 0
+        self.on_release: Callable[[Release], None] = lambda release: None  # it left memory, and how
         self._upgrade = self._overdue = False
         self._shielded: set[str] = set()
         self._waits: dict[str, Wait] = {}
@@ -73,17 +73,18 @@ class Leaving:
         future: asyncio.Future[int] = self._loop.create_future()
         write = Write(head=self.head, future=future, drafts=drafts, index=index, release=release)
         self.lane.write(write)
-        future.add_done_callback(lambda done: self._released(bool(done.result()), release.wake_at))
+        future.add_done_callback(lambda done: self._released(bool(done.result()), release))
         return future
 
     def next_seq(self) -> int:
         """The seq that this entry gets if it is the next to be written, while nothing else is under way."""
         return self.head.seq + (2 if self._upgrade else 1)
 
-    def _released(self, due: bool, wake_at: dt.datetime | None) -> None:
+    def _released(self, due: bool, release: Release) -> None:
         crashpoints.reach("after_park")
         self.poison()
-        self.owner.forget(self, due=due, wake_at=wake_at)
+        self.owner.forget(self, due=due, wake_at=release.wake_at)
+        self.on_release(release)
 
     # -- For a control -------------------------------------------------------------------------------------------------
 

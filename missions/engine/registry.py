@@ -17,10 +17,12 @@ from django.conf import settings
 from pydantic import TypeAdapter, ValidationError
 
 from missions.engine.budgets import Budget
+from missions.engine.checkpoints import Checkpoint
 from missions.errors import InvalidInput, UnknownType
 
 NO_BUDGET = Budget()
 MissionFunction = Callable[..., Awaitable[Any]]
+EVERY_STEP = Checkpoint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,7 @@ class MissionType:
     adapter: TypeAdapter[Any]
     keep_days: int | None = None  # None: as MISSIONS_KEEP_DAYS says; 0: for ever
     budget: Budget = NO_BUDGET
+    checkpoint: Checkpoint = EVERY_STEP
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -121,6 +124,12 @@ def code_for(name: str, version: int) -> MissionType:
     if kind is None:
         raise UnknownType(f"There is no code for version {version} of {name!r} here.", name=name)
     return kind
+
+
+def checkpoint_of(name: str) -> Checkpoint:
+    """The strategy of a type; the usual one where the type is not known in this process."""
+    kind = next((kind for kind in all_types() if kind.name == name), None)
+    return kind.checkpoint if kind is not None else EVERY_STEP
 
 
 def get_type(name: str) -> MissionType:

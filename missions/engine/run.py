@@ -31,7 +31,7 @@ from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
 from missions.engine.owner import Owner
 from missions.engine.record import Record
-from missions.engine.writes import Draft, Index, Release, Write
+from missions.engine.writes import Draft, Index, Release, Side, Write
 from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
 
@@ -174,18 +174,21 @@ class Run(Leaving):
 
     # -- Writing -------------------------------------------------------------------------------------------------------
 
-    async def append(self, *drafts: Draft, index: Sequence[Index] = ()) -> int:
+    async def append(self, *drafts: Draft, index: Sequence[Index] = (), side: Sequence[Side] = ()) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
-        seq = await self.queue(*drafts, index=index)
+        seq = await self.queue(*drafts, index=index, side=side)
         for draft in drafts:
             self.ledger.fold(draft.kind, draft.path, draft.payload)
         return seq
 
-    def queue(self, *drafts: Draft, index: Sequence[Index] = ()) -> asyncio.Future[int]:
+    def queue(
+        self, *drafts: Draft, index: Sequence[Index] = (), side: Sequence[Side] = ()
+    ) -> asyncio.Future[int]:
         """The same without waiting: their place in the journal is after all that was queued before."""
         self.check()
         self.step = drafts[-1].path
-        write = Write(head=self.head, future=self._loop.create_future(), drafts=self._marked(drafts), index=index)
+        marked = self._marked(drafts)
+        write = Write(head=self.head, future=self._loop.create_future(), drafts=marked, index=index, side=side)
         return self.lane.write(write)
 
     # -- Waiting -------------------------------------------------------------------------------------------------------

@@ -1,16 +1,41 @@
 """The tables of the durable engine."""
 
 from missions.models.archive import Archived, BundlePiece, Hold
+from missions.models.blob import Artifact, Blob, BlobUse, Portion
 from missions.models.effect import Effect, EffectState
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
+from missions.models.progress import Progress
 from missions.models.signal import Signal
 from missions.models.timeline import Timeline
 from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
-    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Brief", "BundlePiece", "Checkpoint", "Effect",
-    "EffectState", "Entry", "Hold", "Kind", "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline",
+    "ENDED",
+    "RESTORING",
+    "Alarm",
+    "ApiToken",
+    "Archived",
+    "Artifact",
+    "Blob",
+    "BlobUse",
+    "Brief",
+    "BundlePiece",
+    "Checkpoint",
+    "Effect",
+    "EffectState",
+    "Entry",
+    "Hold",
+    "Kind",
+    "Mission",
+    "Outcome",
+    "Payload",
+    "Portion",
+    "Progress",
+    "Signal",
+    "State",
+    "Takeover",
+    "Timeline",
     "Worker",
 ]

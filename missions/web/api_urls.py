@@ -10,6 +10,7 @@ from missions.web import (
 )
 from missions.web.api import MissionsView, MissionView, SignalsView
 from missions.web.archive_api import ArchivedView, ArchiveView
+from missions.web.files_api import ArtifactsView, ArtifactView
 from missions.web.record_api import (
     CheckpointsView,
     EffectsView,
@@ -26,6 +27,8 @@ urlpatterns = [
     path("missions/<uuid:uid>/journal", JournalView.as_view(), name="api-journal"),
     path("missions/<uuid:uid>/checkpoints", CheckpointsView.as_view(), name="api-checkpoints"),
     path("missions/<uuid:uid>/effects", MissionEffectsView.as_view(), name="api-mission-effects"),
+    path("missions/<uuid:uid>/artifacts", ArtifactsView.as_view(), name="api-artifacts"),
+    path("missions/<uuid:uid>/artifacts/<str:digest>", ArtifactView.as_view(), name="api-artifact"),
     path("missions/<uuid:uid>/timelines", TimelinesView.as_view(), name="api-timelines"),
     path("missions/<uuid:uid>/signals", SignalsView.as_view(), name="api-signals"),
     path("missions/<uuid:uid>/verify", VerifyView.as_view(), name="api-verify"),

@@ -9,10 +9,19 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from missions.engine.checkpoints import BOUNDARIES, RECOVERIES
 from missions.engine.registry import all_types
 from missions.tools.registry import all_tools
 from missions.web.endpoint import Endpoint
 from missions.web.schema import PROBLEMS, listed
+
+
+class CheckpointShape(serializers.Serializer[Any]):
+    """What a type keeps, and when."""
+
+    interval_seconds = serializers.FloatField(help_text="The cursor of a running call is kept at most so often.")
+    at = serializers.ChoiceField(list(BOUNDARIES), help_text="What counts as a point to come back to.")
+    recovery = serializers.ChoiceField(list(RECOVERIES), help_text="What becomes of a call that was cut off.")
 
 
 class MissionTypeSerializer(serializers.Serializer[Any]):
@@ -23,6 +32,7 @@ class MissionTypeSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     description = serializers.CharField()
     input_schema = serializers.DictField(help_text="JSON Schema of the input.")
+    checkpoint = CheckpointShape()
 
 
 class ToolSerializer(serializers.Serializer[Any]):

@@ -15,6 +15,7 @@ from rest_framework import serializers
 from missions.engine import accounts, history
 from missions.engine.budgets import Spent
 from missions.models import Mission, Outcome, State
+from missions.web import progress
 from missions.web.account import BudgetShape, SpendShape
 from missions.web.summaries import summary
 
@@ -171,12 +172,22 @@ class MissionSerializer(serializers.Serializer[Any]):
         return end.ended_at if end else None
 
 
+class ProgressShape(serializers.Serializer[Any]):
+    """What a call that is under way has reported last."""
+
+    path = serializers.CharField()
+    progress = serializers.JSONField(allow_null=True, help_text="In the call's own terms.")
+    attempt = serializers.IntegerField()
+    reported_at = serializers.DateTimeField()
+
+
 class MissionDetailSerializer(MissionSerializer):
     """A mission on its own, with its input and its account."""
 
     input = serializers.SerializerMethodField()
     spend = serializers.SerializerMethodField()
     budget = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
 
     def to_representation(self, instance: Mission) -> dict[str, Any]:
         """The shape; the account is read once."""
@@ -193,6 +204,12 @@ class MissionDetailSerializer(MissionSerializer):
     def get_budget(self, mission: Mission) -> dict[str, Any] | None:
         """Null where nothing is limited."""
         return (accounts.limits(self._ledger) or None) if self._ledger is not None else None
+
+    @extend_schema_field(ProgressShape(allow_null=True))
+    def get_progress(self, mission: Mission) -> dict[str, Any] | None:
+        """Null where nothing that is under way has reported anything."""
+        found = progress.latest(mission)
+        return ProgressShape(found).data if found is not None else None
 
     def get_input(self, mission: Mission) -> dict[str, Any]:
         """As it was checked at the start, defaults filled in."""

@@ -16,7 +16,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.template.loader import render_to_string
 
 from missions.models import Mission
-from observability.console.heads import head_of, ledger_of
+from observability.console.heads import artifacts_of, head_of, ledger_of
 from observability.console.waiting import open_for
 from observability.projections import Observation, narrate, observe
 from observability.rail import RailItem
@@ -47,6 +47,12 @@ def mission_header(mission: Mission, *, oob: bool = False) -> str:
 def effects_ledger(mission: Mission, *, oob: bool = False) -> str:
     """`#effects-UID`."""
     return render_to_string("missions/effects.html", {"mission": mission, "lines": ledger_of(mission), "oob": oob})
+
+
+def artifacts(mission: Mission, *, oob: bool = False) -> str:
+    """`#artifacts-UID`."""
+    context = {"mission": mission, "artifacts": artifacts_of(mission), "oob": oob}
+    return render_to_string("missions/artifacts.html", context)
 
 
 def queue_count(user: User | AnonymousUser, *, oob: bool = False) -> str:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from missions.engine import accounts, history
-from missions.models import Effect, Entry, Mission, Outcome, State, Worker
+from missions.engine.registry import checkpoint_of
+from missions.models import Artifact, Effect, Entry, Mission, Outcome, State, Worker
+from missions.web.progress import Reported, latest
 from observability import stream
 from observability.console.listing import decisions_of, wait_in_words
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
 from observability.told_by_tools import reference, what
 
+ARTIFACTS = 100
 LOOK_BACK = 10  # how many items are read to find the last one that says where the mission is
 WAITS = {"asked", "sleep", "await"}  # what it waits for is told by itself
 
@@ -31,6 +34,8 @@ class Head:
     outcome: Outcome | None
     account: str  # what it has used of its budget
     deadline: dt.datetime | None  # when its time is used up
+    progress: Reported | None
+    checkpoint: str  # the type's strategy in words
 
     @property
     def verdict_tone(self) -> str:
@@ -48,6 +53,14 @@ class EffectLine:
     reference: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactLine:
+    """One artifact, and what its address ends with."""
+
+    artifact: Artifact
+    digest: str
+
+
 def head_of(mission: Mission) -> Head:
     """A mission's head. `mission` comes with its brief and outcome."""
     recent = narrate([one for one in stream.earlier(mission.pk, limit=LOOK_BACK)[0] if one.kind not in WAITS])
@@ -57,8 +70,15 @@ def head_of(mission: Mission) -> Head:
         where=recent[-1].sentence if recent else "",
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
         outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
-        deadline=ledger.deadline if ledger else None,
+        deadline=ledger.deadline if ledger else None, progress=latest(mission),
+        checkpoint=checkpoint_of(mission.type).words,
     )  # fmt: skip
+
+
+def artifacts_of(mission: Mission) -> list[ArtifactLine]:
+    """The first of a mission's artifacts, in the order in which they were kept; the API has all."""
+    rows = Artifact.objects.filter(mission_id=mission.pk).order_by("seq")[:ARTIFACTS]
+    return [ArtifactLine(artifact=row, digest=bytes(row.digest).hex()) for row in rows]
 
 
 def ledger_of(mission: Mission) -> list[EffectLine]:

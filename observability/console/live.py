@@ -79,7 +79,7 @@ def surroundings(mission_id: int) -> dict[str, str]:
     """The fragments around the rail, by name."""
     mission = Mission.objects.select_related("brief__started_by", "outcome").get(pk=mission_id)
     header, effects = fragments.mission_header(mission, oob=True), fragments.effects_ledger(mission, oob=True)
-    return {"header": header, "effects": effects}
+    return {"header": header, "effects": effects, "artifacts": fragments.artifacts(mission, oob=True)}
 
 
 def queue_count(viewer: Viewer) -> str:

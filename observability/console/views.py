@@ -17,7 +17,7 @@ from missions.models import Mission, State
 from missions.web.access import may_start, visible_archive, visible_mission
 from observability import stream
 from observability.console import fragments, listing
-from observability.console.heads import head_of, ledger_of
+from observability.console.heads import artifacts_of, head_of, ledger_of
 from observability.console.requests import SignedInRequest
 
 VIEWS = (fragments.NARRATIVE, fragments.LOG)
@@ -50,7 +50,8 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
         return render(request, "missions/missing.html", status=404)
     except stream.BadCursor as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=400)
-    return render(request, "missions/mission.html", {**context, "head": head_of(found), "lines": ledger_of(found)})
+    beside = {"head": head_of(found), "lines": ledger_of(found), "artifacts": artifacts_of(found)}
+    return render(request, "missions/mission.html", {**context, **beside})
 
 
 def _rail_context(found: Mission, view: str, before: str) -> dict[str, Any]:

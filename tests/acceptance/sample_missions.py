@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from missions.authoring import Context, Verdict, mission
+from missions.authoring import Checkpoint, Context, StepCall, Verdict, mission
 
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"
+MIGRATED = "sample rows migrated"
 _attempt: contextvars.ContextVar[str] = contextvars.ContextVar("attempt")
 
 
@@ -86,6 +87,31 @@ async def plod(m: Context, request: Plod) -> Verdict:
     """One step after the other, in threads."""
     done = [await m.step("trudge", trudge, number, request.step_seconds) for number in range(request.steps)]
     return Verdict("plodded", data={"done": done})
+
+
+class Migrate(BaseModel):
+    """How many rows, and how many of them between two cursors."""
+
+    rows: int
+    interval: int
+
+
+def migrate_rows(call: StepCall, rows: int, interval: int) -> int:
+    """Migrate rows into files of the workspace, an interval of them at a time; log each interval that is done."""
+    parts = call.workspace / "parts"
+    parts.mkdir(exist_ok=True)
+    for first in range(call.resume_cursor or 0, rows, interval):
+        lines = "".join(f"{row},{row * row % 97}\n" for row in range(first, first + interval))
+        (parts / f"{first:09}.csv").write_text(lines)
+        logger.info(f"{MIGRATED}: {call.mission_id} {first}")
+        call.heartbeat({"done": first + interval, "total": rows}, first + interval)
+    return sum(path.read_text().count("\n") for path in parts.iterdir())
+
+
+@mission("test.migrate", version=1, title="Migrate", checkpoint=Checkpoint(interval=0))
+async def migrate(m: Context, request: Migrate) -> Verdict:
+    """One long step with a cursor."""
+    return Verdict("migrated", data={"rows": await m.step("migrate", migrate_rows, request.rows, request.interval)})
 
 
 class Listen(BaseModel):

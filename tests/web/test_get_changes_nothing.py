@@ -92,7 +92,10 @@ class World:
         parcels.park(own, f"decision:{found[0].pk}")
         gone = archive.leave(parcels.complete(parcels.mission(title="Gone")))
         uids = {"archived_id": [gone.uid], "uid": [own.uid, ended.uid, waiting.uid]}
-        return uids | {"decision_id": [decision.pk for decision in found]}
+        kept = [parcels.artifact(mission, "label.txt", b"To: 1 High Street") for mission in (own, ended, waiting)]
+        return uids | {
+            "decision_id": [decision.pk for decision in found], "digest": [bytes(kept[0].digest).hex()],
+        }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from missions.engine import history, mailbox, starting
 from missions.errors import StandfastError
 from missions.keeping import reading
 from missions.management import archiving, steering
+from missions.management.artifacts import arguments as artifact_arguments
+from missions.management.artifacts import artifacts
 from missions.management.display import Display
 from missions.management.following import follow
 from missions.management.inputs import USAGE, found, json_object, mission_id
@@ -48,6 +50,7 @@ class Command(BaseCommand):
         for verb, text in (("show", "show one mission"), ("watch", "follow a mission until it ends")):
             verbs.add_parser(verb, help=text).add_argument("id", type=mission_id, metavar="ID")
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
+        artifact_arguments(verbs.add_parser("artifacts", help="list what a mission kept, or save one to a file"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
         steering.add_arguments(verbs)
         archiving.add_arguments(verbs)
@@ -208,4 +211,5 @@ VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
     **steering.VERBS,
     **archiving.VERBS,
+    "artifacts": artifacts,
 }

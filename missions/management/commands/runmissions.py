@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand
 
 from missions.context import Context
 from missions.engine.worker import Worker
+from missions.storage import sweep_local
 from missions.tools import catalogue, mcp_client
 
 # Steps leave little that is cyclic, and looking for it every 700 objects was a tenth of a step (docs/benchmarks.md).
@@ -45,6 +46,7 @@ async def serve(concurrency: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     catalogue.warm()
+    asyncio.get_running_loop().run_in_executor(None, sweep_local)
     try:
         await worker.run()
     finally:
