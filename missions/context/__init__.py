@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from missions.context.facts import Facts
 from missions.context.people import People
+from missions.context.relations import Relations
 from missions.context.strands import Strands
 from missions.context.waiting import Waiting
 from missions.context.work import Work
 
 
-class Context(Work, Strands, Waiting, People, Facts):
+class Context(Work, Relations, Strands, Waiting, People, Facts):
     """The durable calls of one mission. Await each of them; what one returned is recorded and never done again."""

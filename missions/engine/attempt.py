@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from missions.engine import codec
+from missions.engine.holding import held_back
 from missions.engine.registry import MissionType
 from missions.engine.run import Run
 from missions.engine.verdict import VERDICT_LENGTH, Verdict, verdict_of
@@ -38,6 +39,8 @@ async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     last = run.claimed.entries[-1]
     if last.kind in ENDS:  # the end was recorded, but the row was not let go of
         _release(run, ENDS[Kind(last.kind)], last.payload)
+        return
+    if held_back(run):
         return
     try:
         ending = await _ending(run, kind, make_context)

@@ -59,6 +59,8 @@ class Claimed:
     inbox_seq: int
     title: str
     started_by_id: int | None
+    held: str = ""  # what keeps it from beginning: `mission:ID`, or `fail:STATE:ID`, `hold:STATE:ID`
+    start_at: dt.datetime | None = None  # where that is still to come
     entries: list[Recorded] = field(default_factory=list)
     mail: list[Mail] = field(default_factory=list)
     head_seq: int = 0
@@ -101,11 +103,12 @@ def mail_of(result: PGresult) -> list[tuple[int, Mail]]:
 def _missions(result: PGresult) -> dict[int, Claimed]:
     found = {}
     for row in range(result.ntuples):
-        id_, uid, type_, version, attempt, timeline, chapter, _, inbox, title, starter = _cells(result, row)
+        id_, uid, type_, version, attempt, timeline, chapter, _, inbox, title, starter, *waits = _cells(result, row)
         found[read_int(id_)] = Claimed(
             id=read_int(id_), uid=uuid.UUID(bytes=uid), type=type_.decode(), version=read_int(version),
             attempt=read_int(attempt), timeline=read_int(timeline), chapter=read_int(chapter),
             inbox_seq=read_int(inbox), title=title.decode(), started_by_id=read_int(starter) or None,
+            held=waits[0].decode(), start_at=moment_of(waits[1]) if waits[1] else None,
         )
     return found
 

@@ -36,7 +36,9 @@ AGAIN_SECONDS = 0.002  # a skipped row is held for the length of somebody's shor
 TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "53400")
 REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
-STATEMENTS = ("append", "append_one", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle")
+STATEMENTS = (
+    "append", "append_one", "fence", "release", "outcome", "ended", "payload_store", "effect_open", "effect_settle",
+)
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
     "set enable_seqscan = off",  # all is looked up by key; fresh tables have no statistics to tell the planner so
@@ -54,6 +56,7 @@ class Lane:
         self.on_fenced: Callable[[int, int], None] = lambda mission_id, attempt: None
         self.on_refused: Callable[[int, str], None] = lambda mission_id, reason: None
         self.on_flushed: Callable[[set[int]], None] = lambda mission_ids: None
+        self.on_alarm: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._pending: deque[Write] = deque()
         self._calls: deque[tuple[Sequence[Call], asyncio.Future[list[PGresult]]]] = deque()
@@ -151,6 +154,8 @@ class Lane:
         short = bool(batch.rows) and (results[0].command_tuples or 0) != batch.rows
         released: dict[int, bool] = {}
         names = [name for name, _ in calls]
+        if any(result.command_tuples for name, result in zip(names, results, strict=True) if name == b"ended"):
+            self.on_alarm()  # somebody waits for a mission that has ended
         if b"release" in names:
             answer = results[names.index(b"release")]
             for row in range(answer.ntuples):

@@ -177,7 +177,7 @@ class Batch:
             self.extra.append((b"effect_settle", (*fence, *settled)))
         if write.release is not None and (outcome := write.release.outcome) is not None:
             words = (outcome.verdict.encode(), outcome.summary.encode(), outcome.data, outcome.error.encode())
-            self.outcomes.append((b"outcome", (*fence, *words)))
+            self.outcomes += [(b"outcome", (*fence, *words)), (b"ended", fence)]
 
     @property
     def rows(self) -> int:

@@ -1,6 +1,18 @@
--- The missions that this very transaction claimed (their row version is ours), as of a snapshot after the lock.
+-- The missions that this very transaction claimed (their row version is ours), as of a snapshot after the lock; and what
+-- keeps one from beginning, in the order in which it counts: a failure that ends it, what it waits for, a failure that
+-- holds it, and its time. A control or a signal may have made it due before.
 select mission.id, mission.uid, mission.type, mission.version, mission.attempt, mission.timeline, mission.chapter,
-    mission.replay_from, mission.inbox_seq, brief.title, coalesce(brief.started_by_id, 0)::int8
+    mission.replay_from, mission.inbox_seq, brief.title, coalesce(brief.started_by_id, 0)::int8,
+    coalesce((
+        select case when met_at is null then 'mission:' else policy || ':' || ended_as || ':' end || awaited.uid
+        from missions_dependency as dependency
+        join missions_mission as awaited on awaited.id = dependency.on_mission_id
+        where dependency.mission_id = mission.id
+            and (met_at is null or (policy <> 'start' and ended_as <> 'completed'))
+        order by (met_at is not null and policy = 'fail') desc, met_at nulls first, dependency.on_mission_id
+        limit 1
+    ), ''),
+    case when brief.start_at > missions_now() then brief.start_at end
 from missions_mission as mission
 join missions_brief as brief on brief.mission_id = mission.id
 where mission.owner = $1::int8 and mission.xmin = pg_current_xact_id()::xid
