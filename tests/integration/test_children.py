@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from missions.authoring import ChildFailed, ChildHandle, Context, SpawnRefused, Verdict
 from missions.engine import alarms, children, history, registry
@@ -225,19 +226,33 @@ def test_mission_that_nobody_waits_for_leaves_no_alarm() -> None:
     assert not Alarm.objects.exists()
 
 
-def test_end_of_a_child_waits_on_nobody_who_holds_its_row_and_still_tells() -> None:
-    """The lane skips a row that is locked, and tries again: the alarm comes with the release, not without it."""
+def test_end_whose_row_is_held_is_told_once_the_row_is_free() -> None:
+    """The lane skips a row that is locked, and tries again: the alarm comes with the release, never without it."""
+    lifted = threading.Event()
+
+    def lift() -> int:
+        """Lifted."""
+        assert lifted.wait(live_worker.PATIENCE)
+        return 5
+
+    async def slow(m: Context, request: dict[str, Any]) -> Verdict:
+        return Verdict("lifted", data={"number": await m.step("lift", lift)})
 
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
-        return await m.join(await m.spawn(LEAF, {"number": 5, "wait": True}))
+        return await m.join(await m.spawn(slow_type, {}))
 
-    name = define("held", body)
+    slow_type, name = define("slow", slow), define("held", body)
     with live_worker.worker():
         parent = live_worker.parked(begin(name), "child:")
-        child = live_worker.parked(child_of(parent), "signal:go")
-        deliver(child.pk, "go", {})
+        child = live_worker.wait_until(child_of(parent), lambda now: now.state == "running")
+        with transaction.atomic():
+            Mission.objects.select_for_update().get(pk=child.pk)
+            lifted.set()
+            live_worker.wait_until(child, lambda now: kinds(now)[-1] == "completed")
+            child.refresh_from_db()
+            assert child.state == "running" and not Alarm.objects.exists()
         live_worker.ended(parent)
-    assert Alarm.objects.filter(what=f"mission.ended:{child.pk}").count() == 1
+    assert parent.outcome.data == {"number": 5}
     assert alarms.ring_due() == 0
     with connection.cursor() as cursor:  # rung again by hand, it tells nobody twice
         cursor.execute("update missions_alarm set rung_at = null")
