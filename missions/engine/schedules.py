@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 FIRE = "schedule.fire"
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+RESERVED = ("new",)
 FIELDS = ("type", "input", "title", "cron", "timezone", "missed", "enabled", "priority", "run_as")
 LATE = dt.timedelta(minutes=1)  # what rings later than this was missed
 ALL_MOST = 100  # how many missed times are made up for at once
@@ -112,7 +113,7 @@ def _check(schedule: Schedule) -> None:
     errors = [
         {"field": field, "message": message}
         for field, message in (
-            ("name", "" if NAME.fullmatch(schedule.name) else "Small letters, digits and dashes, 1 to 100."),
+            ("name", _name_fault(schedule.name)),
             ("title", "" if len(schedule.title) <= TITLE_LENGTH else f"At most {TITLE_LENGTH} characters."),
             ("missed", "" if schedule.missed in Missed.values else f"One of {', '.join(Missed.values)}."),
             ("priority", _priority_fault(schedule.priority)),
@@ -124,6 +125,12 @@ def _check(schedule: Schedule) -> None:
     errors += _input_faults(schedule)
     if errors:
         raise InvalidInput("The schedule can not be kept.", errors=errors)
+
+
+def _name_fault(name: str) -> str:
+    if name in RESERVED:
+        return f"{name!r} is an address of the console."
+    return "" if NAME.fullmatch(name) else "Small letters, digits and dashes, 1 to 100."
 
 
 def _priority_fault(priority: int) -> str:

@@ -36,6 +36,8 @@ STATUS_OF: dict[type[errors.StandfastError], int] = {
     errors.UnknownTool: 422,
     errors.Unserialisable: 422,
     errors.UnknownMission: 404,
+    errors.UnknownSchedule: 404,
+    errors.ScheduleExists: 409,
     errors.KeyReused: 409,
     errors.MissionEnded: 409,
     errors.PayloadTooLarge: 413,
@@ -53,7 +55,9 @@ TITLE_OF = {
     "payload_too_large": "The body is too large",
     "reserved_name": "This name is reserved",
     "scope_missing": "The token's scopes do not cover this",
+    "schedule_exists": "There is a schedule of this name",
     "unknown_mission": "There is no such mission",
+    "unknown_schedule": "There is no such schedule",
     "unknown_type": "No such mission type is registered",
     "unsupported_media_type": "The body must be application/json",
 }

@@ -107,7 +107,8 @@ def test_failed_child_raises_in_its_parent(caught: bool) -> None:
     if caught:
         assert parent.outcome.data == {"state": "failed", "error": "ValueError: no light"}
     else:
-        assert parent.state == State.FAILED and "child_failed: The child failed: ValueError: no light" in parent.outcome.error
+        assert parent.state == State.FAILED
+        assert "child_failed: The child failed: ValueError: no light" in parent.outcome.error
 
 
 def test_join_all_waits_for_every_child_and_gives_their_verdicts_in_order() -> None:

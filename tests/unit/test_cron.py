@@ -51,7 +51,9 @@ def test_a_lost_decade_of_minutes_costs_next_to_nothing() -> None:
     assert time.process_time() - began < 1.0  # counting all five million of them takes twenty seconds
 
 
-@pytest.mark.parametrize("expression", ["", "* * * *", "* * * * * *", "61 * * * *", "0 0 31 2 *", "@daily", "a b c d e"])
+@pytest.mark.parametrize(
+    "expression", ["", "* * * *", "* * * * * *", "61 * * * *", "0 0 31 2 *", "@daily", "a b c d e"]
+)
 def test_what_is_no_expression_or_never_comes_is_refused(expression: str) -> None:
     with pytest.raises(cron.BadCron):
         cron.first(expression, "UTC", utc("2026-01-01T00:00"))
