@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from missions.context.strands import Strands
-from missions.engine import children, codec
+from missions.engine import children, codec, crashpoints
 from missions.engine.branches import Wait, durable
 from missions.engine.children import Spawn
 from missions.engine.endings import child_signal
@@ -77,6 +77,7 @@ class Relations(Strands):
             raise Suspended from error
         except StandfastError as error:
             return Kind.STEP_FAILED, _refused(title, error)
+        crashpoints.reach("child_started")
         handle = ChildHandle(str(uid), wanted.type, title, wanted.key)
         return Kind.SPAWNED, {
             "child": handle.uid, "type": handle.type, "title": handle.title, "key": handle.key,

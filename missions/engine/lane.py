@@ -155,6 +155,7 @@ class Lane:
         released: dict[int, bool] = {}
         names = [name for name, _ in calls]
         if any(result.command_tuples for name, result in zip(names, results, strict=True) if name == b"ended"):
+            crashpoints.reach("awaited_end")
             self.on_alarm()  # somebody waits for a mission that has ended
         if b"release" in names:
             answer = results[names.index(b"release")]
