@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from missions.context import Context
@@ -40,15 +40,18 @@ __all__ = [
 Function = TypeVar("Function", bound=registry.MissionFunction)
 
 
-def mission(name: str, *, version: int = 1, title: str = "") -> Callable[[Function], Function]:
+def mission(
+    name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = ()
+) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
-    code changes what it records.
+    code changes what it records. Missions of an earlier version are left to workers that have its code, or to this
+    one where it says that it `continues` that version (`m.patched` tells the two apart).
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function)
+        registry.register(name, version, title, function, tuple(continues))
         return function
 
     return decorate

@@ -127,7 +127,7 @@ class Relations(Strands):
     async def _ended(self, uid: str, name: str, title: str) -> tuple[Kind, Json] | None:
         """The entry for a child that has ended. The signal only wakes: what counts is how the child stands now."""
         while True:
-            mail = self._run.take_mail(name)
+            mail = self._run.inbox.take(name)
             try:
                 end = await self._run.owner.in_database(children.end_of, self._run.claimed.id, uid)
             except SpawnRefused as error:
@@ -136,7 +136,7 @@ class Relations(Strands):
                 seq = mail.seq if mail is not None else None
                 told = {"name": name, "seq": seq, "child": uid, "title": title, "sender": "", "timed_out": False}
                 return Kind.SIGNAL, {**told, "payload": asdict(end)}
-            if not self._run.has_mail(name):
+            if not self._run.inbox.has(name):
                 return None
 
 

@@ -35,7 +35,7 @@ async def resolve(op: ToolRun) -> None:
     answer = op.progress.answer
     if answer is not None and op.progress.asked.get("kind") == "in_doubt":
         await _apply(op, answer)
-    elif (mail := op.run.take_mail(f"effect:{op.progress.key}")) is not None:
+    elif (mail := op.run.inbox.take(f"effect:{op.progress.key}")) is not None:
         await _adopt(op, load(mail.body), "The answer came late.")
     elif op.spec.retry_safety is RetrySafety.KEYED and op.progress.tries < KEYED_TRIES and remembered(op):
         await _call_again(op)
@@ -96,7 +96,7 @@ async def _not_done(op: ToolRun, why: str) -> None:
 
 async def settled_by_late_answer(op: ToolRun, decision_id: uuid.UUID) -> bool:
     """Whether the call has answered after all while a person was being asked; then nobody needs to answer any more."""
-    mail = op.run.take_mail(f"effect:{op.progress.key}")
+    mail = op.run.inbox.take(f"effect:{op.progress.key}")
     if mail is None:
         return False
     why = "The call has answered after all."

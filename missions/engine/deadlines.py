@@ -11,9 +11,9 @@ from missions.models import Mission
 
 @alarms.handler(DEADLINE)
 def ring(subject: str, nominal_at: dt.datetime) -> None:
-    """The time has come; a deadline that was moved meanwhile has an alarm of its own."""
+    """The time has come. People who give a mission more time set a later alarm, not another deadline."""
     mission = Mission.objects.filter(pk=int(subject)).only("deadline_at").first()
-    if mission is not None and mission.deadline_at == nominal_at:
+    if mission is not None and mission.deadline_at is not None and mission.deadline_at <= nominal_at:
         deadline_passed(mission.pk, nominal_at)
 
 

@@ -6,33 +6,38 @@ claimed it, before any code of the author runs.
 
 from __future__ import annotations
 
+from missions.engine import history
 from missions.engine.codec import dump
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Outcome, Release
-from missions.models import Kind, State
+from missions.models import Entry, Kind, State
 
 REASON = "dependency"  # why a held mission is paused, and a cancelled one cancelled
 
 
-def held_back(run: Run) -> bool:
+async def held_back(run: Run) -> bool:
     """Whether the mission may not begin now; then it is on its way out of memory."""
     held, start_at = run.claimed.held, run.claimed.start_at
     policy, _, rest = held.partition(":")
+    if policy == "hold" and await run.owner.in_database(_was_held, run.claimed.id):
+        policy = ""
+    if run.has_left:  # a control came meanwhile
+        return True
     if policy == "mission":
-        run.release(Release(state=State.WAITING, inbox_seq=run.inbox_seq, waits_for=held))
+        run.release(Release(state=State.WAITING, inbox_seq=run.inbox.seq, waits_for=held))
     elif policy == "fail":
         _cancel(run, _sentence(rest))
-    elif policy == "hold" and not _was_held(run):
+    elif policy == "hold":
         run.pause(REASON, _sentence(rest))
     elif start_at is not None:
-        run.release(Release(state=State.SLEEPING, inbox_seq=run.inbox_seq, waits_for="timer", wake_at=start_at))
+        run.release(Release(state=State.SLEEPING, inbox_seq=run.inbox.seq, waits_for="timer", wake_at=start_at))
     return run.has_left
 
 
-def _was_held(run: Run) -> bool:
+def _was_held(mission_id: int) -> bool:
     """A person let it go on after it was held: what failed does not hold it a second time."""
-    paused = (entry.payload for entry in run.claimed.entries if entry.kind == Kind.PAUSED)
-    return any(payload.get("reason") == REASON for payload in paused)
+    paused = Entry.objects.filter(mission_id=mission_id, kind=Kind.PAUSED).order_by("seq")
+    return any(entry.payload.get("reason") == REASON for entry in history.decode(list(paused)))
 
 
 def _sentence(rest: str) -> str:
@@ -42,9 +47,8 @@ def _sentence(rest: str) -> str:
 
 
 def _cancel(run: Run, reason: str) -> None:
-    recorded = run.claimed.entries[-1].kind == Kind.CANCELLED  # but its row was not let go of
-    draft = Draft(kind=Kind.CANCELLED, path="", payload=dump({"reason": reason}))
-    release = Release(
-        state=State.CANCELLED, inbox_seq=run.inbox_seq, reason=REASON, outcome=Outcome(summary=reason)
-    )
-    run.release(release, *() if recorded else (draft,))
+    recorded = run.claimed.last_kind == Kind.CANCELLED  # but its row was not let go of
+    payload = {"reason": reason, "by": "", "verdict": "cancelled", "summary": reason}
+    ending = Outcome(verdict="cancelled", summary=reason)
+    release = Release(state=State.CANCELLED, inbox_seq=run.inbox.seq, reason=REASON, outcome=ending)
+    run.release(release, *() if recorded else (Draft(kind=Kind.CANCELLED, path="", payload=dump(payload)),))

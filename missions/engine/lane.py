@@ -37,7 +37,8 @@ TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "534
 REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
 STATEMENTS = (
-    "append", "append_one", "fence", "release", "outcome", "ended", "payload_store", "effect_open", "effect_settle",
+    "append", "append_one", "fence", "release", "outcome", "ended", "turn", "reopen", "payload_store",
+    "effect_open", "effect_settle", "timeline_open",
 )
 SETUP = (
     "set plan_cache_mode = force_generic_plan",

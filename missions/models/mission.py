@@ -46,6 +46,7 @@ class Mission(models.Model):
     replay_from = models.IntegerField(default=1, help_text="The first seq that replay needs.")
     head_seq = models.IntegerField(default=0, help_text="The last seq as of the last park.")
     inbox_seq = models.IntegerField(default=0, help_text="How many signals were ever delivered.")
+    mail_from = models.IntegerField(default=0, help_text="All signals up to this one were taken by earlier chapters.")
     control_seq = models.IntegerField(default=0, help_text="The newest signal that is a control.")
     control_done = models.IntegerField(default=0, help_text="The newest control that was taken.")
     wake_at = models.DateTimeField(null=True)

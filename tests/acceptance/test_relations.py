@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from missions.engine import crashpoints
 from tests.acceptance import checks, refunds
 from tests.acceptance.processes import until
 from tests.acceptance.system import System
@@ -14,7 +15,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(200)]
 CHILDREN = "select count(*) from missions_mission where parent is not null"
 
 
-@pytest.mark.parametrize("point", ["awaited_end", "child_started"])
+@pytest.mark.parametrize("point", crashpoints.OF_CHILDREN)
 def test_killed_worker_neither_forgets_a_parent_nor_starts_a_child_twice(system: System, point: str) -> None:
     system.start_web()
     doomed = system.start_worker(crash_at=point)

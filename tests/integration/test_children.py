@@ -194,11 +194,9 @@ def test_child_not_to_outlive_its_parent_is_asked_to_cancel_and_others_are_not()
     with live_worker.worker():
         parent = live_worker.ended(begin(name))
         going, staying = Mission.objects.filter(parent=parent.pk).order_by("pk")
-        live_worker.wait_until(going, lambda now: Signal.objects.filter(mission_id=now.pk, name="control").exists())
-    (signal,) = Signal.objects.filter(name="control")
-    assert signal.mission_id == going.pk and b'"verb":"cancel"' in bytes(signal.payload)
-    going.refresh_from_db()
-    assert going.control_seq == signal.seq
+        live_worker.ended(going)
+        live_worker.parked(staying, "signal:go")
+    assert going.state == State.CANCELLED and "parent has ended" in going.outcome.summary
     assert not staying.ended
 
 

@@ -7,10 +7,9 @@ import uuid
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from missions.authoring import Context, Rejected, Verdict
-from missions.engine import history, registry
+from missions.engine import alarms, controls, history, registry
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
 from missions.errors import InvalidInput
@@ -97,11 +96,37 @@ def test_failure_may_hold_a_mission_until_a_person_lets_it_go_on() -> None:
     with live_worker.worker():
         live_worker.wait_until(last, lambda now: now.state == State.PAUSED)
         assert (last.state, last.reason, kinds(last)) == (State.PAUSED, "dependency", ["started", "paused"])
-        with connection.cursor() as cursor:  # as a resume leaves it
-            cursor.execute("update missions_mission set state = 'ready' where id = %s", [last.pk])
         deliver(last.pk, "anything", {})
+        controls.request(last.pk, "resume", by="olivia")
         live_worker.ended(last)
-    assert last.state == State.COMPLETED and kinds(last) == ["started", "paused", "completed"]
+    assert last.state == State.COMPLETED
+    assert kinds(last) == ["started", "paused", "control", "resumed", "completed"]
+
+
+def test_resume_does_not_make_a_waiting_mission_run_early() -> None:
+    first = begin(wait=True)
+    last = begin(first)
+    with live_worker.worker():
+        controls.request(last.pk, "pause", by="olivia")
+        live_worker.wait_until(last, lambda now: now.state == State.PAUSED)
+        controls.request(last.pk, "resume", by="olivia")
+        live_worker.parked(last, f"mission:{first.uid}")
+        assert "completed" not in kinds(last)
+        deliver(first.pk, "go", {})
+        live_worker.ended(last)
+    assert last.state == State.COMPLETED and history.verify(last).ok
+
+
+def test_waiting_mission_can_be_cancelled() -> None:
+    first = begin(wait=True)
+    last = begin(first)
+    with live_worker.worker():
+        controls.request(last.pk, "cancel", by="olivia", reason="Not needed.")
+        live_worker.ended(last)
+        deliver(first.pk, "go", {})
+        live_worker.ended(first)
+    alarms.ring_due()  # where the worker left before it could
+    assert last.state == State.CANCELLED and not Dependency.objects.filter(met_at=None).exists()
 
 
 def test_mission_that_has_ended_already_counts_as_met_and_its_failure_counts_too() -> None:
@@ -155,11 +180,11 @@ def test_passed_deadline_asks_for_a_control_once(clock: Clock) -> None:
     assert Alarm.objects.filter(rung_at=None).count() == 2
     clock.advance(hours=2)
     with live_worker.worker():
-        live_worker.wait_until(late, lambda now: now.control_seq > 0)
+        live_worker.parked(late, "decision:")
         live_worker.wait_until(late, lambda now: not Alarm.objects.filter(rung_at=None).exists())
     (signal,) = Signal.objects.all()
     assert (signal.mission_id, signal.name, signal.seq) == (late.pk, "control", late.control_seq)
-    assert b'"verb":"deadline"' in bytes(signal.payload)
+    assert "deadline has passed" in late.decisions.get().sentence
 
 
 def test_deadline_in_the_past_is_refused_for_a_new_mission_only(clock: Clock) -> None:
