@@ -31,7 +31,7 @@ from missions.web.serializers import (
     ending,
 )
 
-RESERVED = ("decision:", "effect:", "child:", "mission:")
+RESERVED = ("decision:", "effect:", "child:", "mission:", "control:")
 WAITS = ("decision", "signal", "child", "mission", "timer", "tool")
 
 
@@ -146,7 +146,7 @@ class SignalsView(Endpoint):
 def refuse_reserved(name: str, key: str | None) -> None:
     """What the engine tells travels as signals: a forged name, or a taken key, would pass for one or suppress it."""
     for field, text in (("name", name), ("key", key or "")):
-        if text.startswith(RESERVED):
+        if f"{text}:".startswith(RESERVED):  # also such a name alone
             raise field_problem(field, f"A {field} may not begin with {', '.join(RESERVED)}.", code="reserved_name")
 
 

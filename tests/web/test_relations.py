@@ -105,7 +105,7 @@ def test_the_start_form_takes_priority_and_deadline(olivia: User, clock: Clock) 
     assert Mission.objects.count() == 1
 
 
-@pytest.mark.parametrize("name", ["child:1", "mission:1"])
+@pytest.mark.parametrize("name", ["child:1", "mission:1", "control", "control:deadline"])
 def test_what_the_engine_tells_can_not_be_forged(olivia: User, name: str) -> None:
     mission = parcels.mission(olivia)
     for body in ({"name": name}, {"name": "fine", "key": name}):
