@@ -20,6 +20,7 @@ from missions.errors import (
     EffectNotDone,
     Expired,
     InvalidInput,
+    MisusedContext,
     OutcomeUnknown,
     Rejected,
     ResultUnusable,
@@ -33,8 +34,8 @@ from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
     "ChangesRequested", "ChildFailed", "ChildHandle", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput",
-    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "SpawnRefused", "StepFailed",
-    "Stopped", "ToolCall", "ToolFailed", "TryLater", "Verdict", "mission", "tool",
+    "MisusedContext", "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "SpawnRefused",
+    "StepFailed", "Stopped", "ToolCall", "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)

@@ -47,10 +47,19 @@ class Call:
     last: int
     kind: str  # of its last entry
     progress: Progress | None = None  # of a tool call
+    passed: bool = False  # something came after it, so it has returned
+
+    def take(self, entry: HistoryEntry) -> None:
+        """Its next entry."""
+        self.last, self.kind = entry.seq, entry.kind
+        if self.progress is not None:
+            self.progress.fold(entry.kind, entry.payload)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing of it is under way, as far as its own entries tell."""
+        """Whether nothing of it is under way."""
+        if self.passed:
+            return True
         if self.progress is not None:
             return self.progress.phase in ENDS
         return self.kind in SETTLED and not self.path.startswith(GROUPS)
@@ -93,20 +102,24 @@ def chapter_start(mission: Mission, seq: int) -> tuple[int, dict[str, Any]]:
 def calls(mission: Mission, start: int, until: int | None = None) -> list[Call]:
     """The calls of a chapter in the order of their first entry, by what was recorded up to `until`."""
     found: dict[str, Call] = {}
+    newest: Call | None = None
     for entry in entries(mission, after=start - 1):
         if until is not None and entry.seq > until:
             break
-        if entry.kind in UNASKED or entry.kind in ENDINGS or entry.path.startswith(OF_CONTROLS):
-            continue
         path = entry.path.partition("/")[0]
-        call = found.get(path)
-        if call is None:
-            tool = Progress() if entry.kind == Kind.RULING else None
-            call = found[path] = Call(path, entry.seq, entry.seq, entry.kind, tool)
-        call.last, call.kind = entry.seq, entry.kind
-        if call.progress is not None:
-            call.progress.fold(entry.kind, entry.payload)
+        over = entry.kind in ENDINGS or (entry.kind == Kind.CHAPTER and entry.seq > start)
+        if newest is not None and (over or (path and path != newest.path and not path.startswith(OF_CONTROLS))):
+            newest.passed = True
+        if over:
+            break
+        if not (entry.kind in UNASKED or path.startswith(OF_CONTROLS)):
+            newest = found.setdefault(path, _call(path, entry))
+            newest.take(entry)
     return list(found.values())
+
+
+def _call(path: str, entry: HistoryEntry) -> Call:
+    return Call(path, entry.seq, entry.seq, entry.kind, Progress() if entry.kind == Kind.RULING else None)
 
 
 def snap(mission: Mission, to_seq: int) -> Point:
@@ -118,11 +131,8 @@ def snap(mission: Mission, to_seq: int) -> Point:
         raise ControlRefused(f"Entry {to_seq} is not on timeline {mission.timeline}; fork from it instead.")
     begun, payload = chapter_start(mission, to_seq)
     at = to_seq
-    known = calls(mission, begun)
-    for index, call in reversed(list(enumerate(known))):
-        cuts = call.first <= at < call.last
-        is_open = call.first <= at and index == len(known) - 1 and not call.settled
-        if cuts or is_open:
+    for call in reversed(calls(mission, begun)):
+        if call.first <= at < call.last or (call.first <= at and not call.settled):
             at = call.first - 1
     chapter, mail_from = int(payload.get("chapter", 1)), int(payload.get("mail_from", 0))
     return Point(seq=max(at, begun), chapter=chapter, replay_from=begun, mail_from=mail_from)

@@ -30,6 +30,7 @@ from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
+EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
 READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
@@ -135,7 +136,10 @@ class ToolRun:
     async def _rule(self) -> None:
         if await standing.settle(self):
             return
-        ruling: Ruling = await self.run.owner.in_database(gate().rule, self.intent)
+        if self.run.claimed.effects_off and self.spec.effect is not EffectClass.READ:
+            ruling = EFFECTS_OFF
+        else:
+            ruling = await self.run.owner.in_database(gate().rule, self.intent)
         await self.record(Kind.RULING, phase="plan", **ruling.as_json())
         crashpoints.reach("after_ruling")
 

@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from missions.effects import asking, dispatch, keys
+from missions.engine import controls
 from missions.engine.branches import Wait
 from missions.engine.codec import load
 from missions.governance import Answer, Choice, Json, RetrySafety, Ruling, RulingOutcome, gate
@@ -25,7 +26,7 @@ GRACE = dt.timedelta(seconds=2)  # after the deadline: longer than a call of our
 CHOICES = (
     Choice(value="happened", label="It happened: here is the reference"),
     Choice(value="retry", label="It did not happen: do it"),
-    Choice(value="roll_back", label="Stop here"),
+    Choice(value="roll_back", label="Stop, and undo what was done before"),
 )
 RULING = Ruling(outcome=RulingOutcome.ESCALATE, reason="Nobody but a person can tell whether this happened.")
 
@@ -114,12 +115,29 @@ async def _apply(op: ToolRun, answer: Answer) -> None:
     elif answer.choice == "retry":
         await _not_done(op, f"{who} says that it did not happen.")
     elif answer.choice == "roll_back":
-        await op.record(
-            Kind.OUTCOME, key=op.progress.key, state="unknown", sentence=op.sentence, effect_class=op.spec.effect,
-            error={"type": "stopped", "message": f"{who} stopped here."},
-        )
+        await _give_up(op, who)
     else:
         await ask_person(op, "The question was left unanswered.")
+
+
+async def _give_up(op: ToolRun, who: str) -> None:
+    """The mission ends and what it did before is undone; this effect stays in doubt, on the record."""
+
+    def cancel() -> None:
+        controls.request(
+            op.run.claimed.id, "cancel", reason=f"{who} stopped here: {op.sentence}", by=who,
+            key=f"control:{op.progress.key}", compensate=True,
+        )
+
+    await op.run.owner.in_database(cancel)
+    if not op.run.of_control:
+        op.run.close({"verb": "cancel"})
+        await op.run.put_back(op.path)
+        return
+    await op.record(
+        Kind.OUTCOME, key=op.progress.key, state="unknown", sentence=op.sentence, effect_class=op.spec.effect,
+        error={"type": "stopped", "message": f"{who} stopped here."},
+    )
 
 
 async def ask_person(op: ToolRun, why: str) -> None:

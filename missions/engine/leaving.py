@@ -86,7 +86,7 @@ class Leaving:
 
     # -- For a control -------------------------------------------------------------------------------------------------
 
-    def _close(self, control: dict[str, Any]) -> None:
+    def close(self, control: dict[str, Any]) -> None:
         """A control has come: leave memory, and let the next claim handle it.
 
         A pause lets steps that run come to their record for a while; anything else cuts them off. Effects between

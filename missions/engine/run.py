@@ -40,11 +40,15 @@ class Run(Leaving):
     """A claimed mission while it is in memory."""
 
     def __init__(
-        self, claimed: Claimed, lane: Lane, clock: Estimate, owner: Owner, *, control: Iterable[Recorded] | None = None
+        self, claimed: Claimed, lane: Lane, clock: Estimate, owner: Owner, *,
+        control: Iterable[Recorded] | None = None, whole: bool = False,
     ) -> None:
         super().__init__(claimed, lane, clock, owner)
         self.of_control = control is not None
-        self.record = Record(claimed.entries) if control is None else Record(control, whole=True, of_control=True)
+        if control is None:
+            self.record = Record(claimed.entries, whole=whole)
+        else:
+            self.record = Record(control, whole=True, of_control=True)
         claimed.entries = []  # the record holds them, and only as long as it must
         if self.first.kind == Kind.CHAPTER:
             self.inbox.drop(self.first.payload["taken"])
@@ -61,14 +65,14 @@ class Run(Leaving):
         self.check()
         if self.live:
             if self.leaving:
-                await self._put_back(path)
+                await self.put_back(path)
             return None
         future: asyncio.Future[Recorded | None] = self._loop.create_future()
         self._waiters[path] = future
         self.stand_still()
         entry = await future
         if entry is None and self.leaving:
-            await self._put_back(path)
+            await self.put_back(path)
         if entry is not None and entry.input_hash != input_hash:
             self._diverge(path, f"the inputs of {path!r} differ from those recorded in entry {entry.seq}", entry)
         return entry
@@ -78,7 +82,7 @@ class Run(Leaving):
         """Whether nothing fresh may start here: the worker is leaving, or a control waits."""
         return self.owner.draining or self.closing
 
-    async def _put_back(self, path: str) -> None:
+    async def put_back(self, path: str) -> None:
         """Start nothing fresh; another attempt goes on from here."""
         await self.wait(path, Wait(label="", wake_at=self.clock.now()))
 
@@ -185,7 +189,7 @@ class Run(Leaving):
         if self.has_left or not self.inbox.add(mail):
             return
         if mail.name == CONTROL:
-            self._close(load(mail.body))
+            self.close(load(mail.body))
             return
         for path, wait in list(self._waits.items()):
             if mail.name in wait.signals:

@@ -57,6 +57,7 @@ class Mission(models.Model):
     waits_since = models.DateTimeField(null=True)
     step = models.CharField(max_length=200, blank=True, help_text="The path of the last entry as of the last park.")
     deadline_at = models.DateTimeField(null=True)
+    effects_off = models.BooleanField(default=False, help_text="A fork that may not change the world.")
     parent = models.BigIntegerField(null=True)
     idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
 

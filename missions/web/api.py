@@ -31,7 +31,7 @@ from missions.web.serializers import (
     ending,
 )
 
-RESERVED = ("decision:", "effect:", "child:", "mission:", "control:")
+RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "control", "attend:")
 WAITS = ("decision", "signal", "child", "mission", "timer", "tool")
 
 
