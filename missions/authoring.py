@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from missions.context import Context
+from missions.context.relations import ChildHandle
 from missions.engine import registry
 from missions.engine.verdict import RetryPolicy, Verdict
 from missions.errors import (
     ChangesRequested,
+    ChildFailed,
     Denied,
     EffectNotDone,
     Expired,
@@ -22,6 +24,7 @@ from missions.errors import (
     OutcomeUnknown,
     Rejected,
     ResultUnusable,
+    SpawnRefused,
     StepFailed,
     Stopped,
     ToolFailed,
@@ -30,9 +33,9 @@ from missions.errors import (
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "MisusedContext",
-    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall",
-    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
+    "ChangesRequested", "ChildFailed", "ChildHandle", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput",
+    "MisusedContext", "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "SpawnRefused",
+    "StepFailed", "Stopped", "ToolCall", "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)

@@ -6,6 +6,7 @@ Owns no rule beyond form. Bodies are strict: a field of another type or an unkno
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from missions.engine import history
-from missions.models import Mission, Outcome, State
+from missions.models import Mission, OnFailure, Outcome, State
+from missions.web import relation_shapes
 from missions.web.summaries import summary
 
 UNKNOWN_FIELD = "There is no such field."
@@ -79,12 +81,20 @@ class StartBody(Body):
     key = Text(max_length=200, required=False, allow_null=True, default=None)
     start_at = Moment(required=False, allow_null=True, default=None, help_text="Not before this time.")
     priority = Whole(min_value=-100, max_value=100, required=False, default=0, help_text="Higher runs first.")
+    deadline_at = Moment(required=False, allow_null=True, default=None, help_text="It is stopped if it runs then.")
+    after = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, help_text="Only once these missions have ended."
+    )
+    on_failure = serializers.ChoiceField(
+        OnFailure.choices, required=False, default=OnFailure.FAIL,
+        help_text="What to do where one of those fails, is cancelled or is refused.",
+    )
 
 
 class SignalBody(Body):
     """A message to a mission."""
 
-    name = Text(max_length=200, help_text="Not `decision:…` or `effect:…`, which only Standfast sends.")
+    name = Text(max_length=200, help_text="Not `decision:…` and the like, which only Standfast sends.")
     payload = serializers.DictField(required=False, default=dict)
     key = Text(max_length=200, required=False, allow_null=True, default=None)
 
@@ -101,8 +111,8 @@ class SignalReceipt(serializers.Serializer[Any]):
 class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
-    kind = serializers.ChoiceField(["decision", "signal", "timer", "tool"])
-    what = serializers.CharField(help_text="The decision's id, the signal's or the tool's name.")
+    kind = serializers.ChoiceField(["decision", "signal", "child", "mission", "timer", "tool"])
+    what = serializers.CharField(help_text="The id of the decision or mission, the name of the signal or tool.")
     since = serializers.DateTimeField(allow_null=True)
     due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")
 
@@ -128,6 +138,8 @@ class MissionSerializer(serializers.Serializer[Any]):
     step = serializers.CharField(help_text="Where it is: the path of its last entry.")
     timeline = serializers.IntegerField()
     attempt = serializers.IntegerField()
+    priority = serializers.IntegerField()
+    deadline_at = serializers.DateTimeField(allow_null=True)
     verdict = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     started_by = serializers.SerializerMethodField()
@@ -166,15 +178,34 @@ class MissionSerializer(serializers.Serializer[Any]):
 
 
 class MissionDetailSerializer(MissionSerializer):
-    """A mission on its own, with its input."""
+    """A mission on its own, with its input and the missions around it."""
 
     input = serializers.SerializerMethodField()
+    parent = serializers.SerializerMethodField()  # type: ignore[assignment]  # a field, not the base's property
+    children = serializers.SerializerMethodField()
+    after = serializers.SerializerMethodField()
 
     def get_input(self, mission: Mission) -> dict[str, Any]:
         """As it was checked at the start, defaults filled in."""
         first = history.entries(mission.pk, limit=1)
         given: Mapping[str, Any] = first[0].payload.get("input", {}) if first else {}
         return dict(given)
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_parent(self, mission: Mission) -> uuid.UUID | None:
+        """The mission that started it; null for most."""
+        found = relation_shapes.parent_of(mission)
+        return found.uid if found else None
+
+    @extend_schema_field(relation_shapes.ChildShape(many=True))
+    def get_children(self, mission: Mission) -> list[dict[str, Any]]:
+        """The missions that it started, at most the latest hundred."""
+        return relation_shapes.children_of(mission)
+
+    @extend_schema_field(relation_shapes.AwaitedShape(many=True))
+    def get_after(self, mission: Mission) -> list[dict[str, Any]]:
+        """The missions that had or have to end before it starts."""
+        return relation_shapes.awaited_by(mission)
 
 
 class EntrySerializer(serializers.Serializer[Any]):

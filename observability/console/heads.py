@@ -9,6 +9,7 @@ from typing import Any
 from missions.engine import history
 from missions.models import Effect, Entry, Mission, Outcome, State, Worker
 from observability import stream
+from observability.console.family import Family, family_of
 from observability.console.listing import decisions_of, wait_in_words
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
@@ -28,6 +29,7 @@ class Head:
     where: str  # the last thing that happened before it began to wait
     worker: Worker | None
     outcome: Outcome | None
+    family: Family
 
     @property
     def verdict_tone(self) -> str:
@@ -52,7 +54,7 @@ def head_of(mission: Mission) -> Head:
         mission=mission, badge=STATES[mission.state], wait=wait_in_words(mission, decisions_of([mission])),
         where=recent[-1].sentence if recent else "",
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
-        outcome=getattr(mission, "outcome", None),
+        outcome=getattr(mission, "outcome", None), family=family_of(mission),
     )  # fmt: skip
 
 
