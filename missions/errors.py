@@ -165,6 +165,12 @@ class MisusedContext(StandfastError):
     code = "misused_context"
 
 
+class Guarded(StandfastError):
+    """A mission's body or a plain step did what only tools may do; nothing came of it."""
+
+    code = "guarded"
+
+
 class PooledConnection(StandfastError):
     """The database is reached through a pooler in transaction mode; mission workers need a direct connection."""
 

@@ -22,6 +22,7 @@ from missions.engine.branches import Wait
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
+from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
 from missions.engine.writes import Draft, Head, OpenEffect, Release, SettleEffect, Write
 from missions.errors import Divergence, Suspended
@@ -67,6 +68,7 @@ class Run:
         self.running = 1
         self.poisoned = self.parking = False
         self.refusals = 0
+        self.scope: Guarding | None = None  # the guard of the mission's body
         self.step = entries[-1].path if entries else ""
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
