@@ -83,8 +83,8 @@ _WORLD: dict[str, Deed] = {
 }
 
 
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if guard.current() is None:
+def _hook(event: str, args: tuple[Any, ...], current: Callable[[], Any] = guard.current) -> None:
+    if current() is None:  # bound above: events still come when this module is gone already
         return
     if (deed := _WORLD.get(event)) is not None:
         if words := deed(args):

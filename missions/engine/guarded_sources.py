@@ -7,6 +7,7 @@ found by inspection of the source.
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import functools
 import os
@@ -21,11 +22,12 @@ from typing import Any
 from django.utils import crypto, timezone
 
 from missions.engine import guard, inspection
-from missions.engine.guard import CLOCK, RANDOMNESS, STOPWATCH
+from missions.engine.guard import CLOCK, ORDER, RANDOMNESS, STOPWATCH
 
 CLOCKS = ("time", "time_ns", "clock_gettime", "clock_gettime_ns")
 CONVERSIONS = {"localtime": 0, "gmtime": 0, "ctime": 0, "strftime": 1}  # read the clock without this argument
 STOPWATCHES = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
+TIMED = ("sleep", "create_task", "ensure_future", "gather", "wait", "wait_for", "as_completed", "timeout", "TaskGroup")
 SECRETS = ("token_bytes", "token_hex", "token_urlsafe", "choice", "randbelow", "randbits")
 CHANCE = (
     "random", "uniform", "triangular", "randint", "choice", "randrange", "sample", "shuffle", "choices", "gauss",
@@ -85,6 +87,8 @@ def install() -> None:
         _replace(CLOCK, time, name, harmless)
     for name in STOPWATCHES:  # not replaced: event loops read them all the time
         inspection.forbid(STOPWATCH, f"time.{name}", getattr(time, name))
+    for name in TIMED:
+        inspection.forbid(ORDER, f"asyncio.{name}", getattr(asyncio, name))
     inspection.forbid(RANDOMNESS, "random.SystemRandom", random.SystemRandom)
     inspection.forbid_methods(CLOCK, dt.datetime, "now", "utcnow", "today")
     inspection.forbid_methods(CLOCK, dt.date, "today")

@@ -16,8 +16,8 @@ class Clock:
     def advance(self, seconds: float = 0, **more: float) -> dt.datetime:
         """Move it forward, by seconds or as `dt.timedelta` takes them (hours=4); returns the new time."""
         with connection.cursor() as cursor:
-            span = str(dt.timedelta(seconds=seconds, **more))
-            cursor.execute("update missions_clock set shift = shift + %s::interval", [span])
+            span = dt.timedelta(seconds=seconds, **more).total_seconds()
+            cursor.execute("update missions_clock set shift = shift + make_interval(secs => %s)", [span])
         feed.announce_due()  # workers look again, instead of at their next heartbeat
         return self.now()
 
