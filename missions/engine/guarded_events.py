@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import multiprocessing.process
 import os
 import sys
 import threading
@@ -21,7 +22,6 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from missions.engine import guard, guarded_sources
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-DATABASE = "use the database"
 Deed = Callable[[tuple[Any, ...]], str]  # what the arguments of an event mean, in words; empty: it may
 workspaces: list[str] = []  # folders below which guarded code may write
 
@@ -93,16 +93,19 @@ def _hook(event: str, args: tuple[Any, ...], current: Callable[[], Any] = guard.
         guard.refuse(guard.EFFECT, words, guard.FILES)
 
 
-def _refusing(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, refused to guarded code: what it does raises no event."""
+def _refusing(deed: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Refuse a function to guarded code: what it does raises no event."""
 
-    @functools.wraps(function)
-    def asked(*args: Any, **kwargs: Any) -> Any:
-        if guard.current() is not None:
-            guard.refuse(guard.EFFECT, DATABASE)
-        return function(*args, **kwargs)
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def asked(*args: Any, **kwargs: Any) -> Any:
+            if guard.current() is not None:
+                guard.refuse(guard.EFFECT, deed)
+            return function(*args, **kwargs)
 
-    return asked
+        return asked
+
+    return wrap
 
 
 def _carrying_submit(submit: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,9 +143,10 @@ def install() -> None:
 def _install() -> None:
     guarded_sources.install()
     patches: list[tuple[Any, str, Callable[..., Any]]] = [
-        (DatabaseWrapper, "cursor", _refusing),
-        (DatabaseWrapper, "chunked_cursor", _refusing),
-        (psycopg.generators, "connect", _refusing),  # which all of psycopg's connections come from
+        (DatabaseWrapper, "cursor", _refusing("use the database")),
+        (DatabaseWrapper, "chunked_cursor", _refusing("use the database")),
+        (multiprocessing.process.BaseProcess, "start", _refusing("start a process")),
+        (psycopg.generators, "connect", _refusing("connect to a database")),  # all of psycopg comes by here
         (concurrent.futures.ThreadPoolExecutor, "submit", _carrying_submit),
         (threading.Thread, "start", _carrying_start),
     ]

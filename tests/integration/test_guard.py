@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import http.server
+import multiprocessing
 import os
 import random
 import socket
@@ -110,6 +111,11 @@ def spawn() -> None:
     subprocess.run(["true"], check=True)
 
 
+def spawn_python() -> None:
+    """Started a process of Python's."""
+    multiprocessing.get_context("spawn").Process(target=print).start()
+
+
 def write() -> None:
     """Wrote a file."""
     Path(target["file"]).write_text("paid")
@@ -203,7 +209,8 @@ def test_step_that_posts_past_the_gate_fails_with_file_and_line_and_nothing_arri
 @pytest.mark.parametrize(
     ("step", "at", "way"),
     [
-        (spawn, "subprocess.run(", "m.tool"), (write, "write_text(", "call.workspace"),
+        (spawn, "subprocess.run(", "m.tool"), (spawn_python, "Process(target=print)", "m.tool"),
+        (write, "write_text(", "call.workspace"),
         (read_rows, "return User.objects", "m.tool"), (connect_database, "psycopg.connect(", "m.tool"),
         (read_clock, "return time.time()", "m.now()"), (read_date, "return dt.datetime.now(", "m.now()"),
         (read_timezone, "return timezone.now()", "m.now()"), (read_inside, "return date.today()", "m.now()"),
