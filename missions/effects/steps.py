@@ -54,7 +54,7 @@ class StepRun:
 
     def _fold(self, entry: Recorded) -> None:
         if entry.kind == Kind.STEP_FAILED:
-            raise _failed(entry.payload["error"])
+            raise self._failed(entry.payload["error"])
         if entry.kind != Kind.BACKOFF:
             self._run.unexpected(entry, self._path)
         self._failures, self._resume_at = self._failures + 1, dt.datetime.fromisoformat(entry.payload["resume_at"])
@@ -88,13 +88,15 @@ class StepRun:
         told = {"type": type(error).__name__, "message": codec.words(error)}
         if self._failures >= self._retry.attempts or isinstance(error, Guarded):
             await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}))
-            raise _failed(told) from error
+            raise self._failed(told) from error
         self._resume_at = self._run.clock.now() + dt.timedelta(seconds=self._retry.delay(self._failures))
         why = {"why": told["message"], "count": self._failures, "resume_at": self._resume_at.isoformat()}
         await self._append(Kind.BACKOFF, codec.dump({**self._words, **why}))
 
-
-def _failed(error: Json) -> StepFailed | Guarded:
-    if error["type"] == Guarded.__name__:
-        return Guarded(error["message"])
-    return StepFailed(error["message"], type=error["type"])
+    def _failed(self, error: Json) -> StepFailed | Guarded:
+        if error["type"] != Guarded.__name__:
+            return StepFailed(error["message"], type=error["type"])
+        violation = Guarded(error["message"])
+        if self._run.scope is not None:  # it ends the mission, whatever the author makes of it
+            self._run.scope.violation = violation
+        return violation

@@ -26,6 +26,7 @@ from django.utils import timezone
 
 from missions.authoring import Context, ToolCall, Verdict, tool
 from missions.engine.dsn import conninfo
+from missions.engine.mailbox import deliver
 from missions.models import Kind, Mission
 from tests import corners, live_worker
 
@@ -258,6 +259,22 @@ def test_body_is_refused_in_all_its_branches() -> None:
         outer = live_worker.ended(corners.begin(name, where="body"))
     assert line_of("# a branch reads") in inner.outcome.error
     assert line_of("# further on") in outer.outcome.error
+
+
+def test_step_that_violates_ends_the_mission_even_where_its_error_is_caught() -> None:
+    async def body(m: Context, request: dict[str, Any]) -> Verdict:
+        try:
+            await m.step("roll", roll)
+        except Exception:
+            await m.wait_for_signal("go")  # so that the refusal is replayed
+        return Verdict("never mind")
+
+    name = corners.define("guard.caught", body)
+    with live_worker.worker():
+        run = live_worker.parked(corners.begin(name), "signal:go")
+        deliver(run.pk, "go", {})
+        live_worker.ended(run)
+    assert run.state == "failed" and line_of("return random.randint") in run.outcome.error
 
 
 def test_what_steps_may_do(tmp_path: Path) -> None:
