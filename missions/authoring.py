@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from missions.context import Context
@@ -18,6 +18,7 @@ from missions.errors import (
     EffectNotDone,
     Expired,
     InvalidInput,
+    MisusedContext,
     OutcomeUnknown,
     Rejected,
     ResultUnusable,
@@ -29,23 +30,26 @@ from missions.errors import (
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "OutcomeUnknown",
-    "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall", "ToolFailed",
-    "TryLater", "Verdict", "mission", "tool",
+    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "MisusedContext",
+    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall",
+    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)
 
 
-def mission(name: str, *, version: int = 1, title: str = "") -> Callable[[Function], Function]:
+def mission(
+    name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = ()
+) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
-    code changes what it records.
+    code changes what it records. Missions of an earlier version are left to workers that have its code, or to this
+    one where it says that it `continues` that version (`m.patched` tells the two apart).
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function)
+        registry.register(name, version, title, function, tuple(continues))
         return function
 
     return decorate

@@ -56,6 +56,12 @@ class MissionEnded(StandfastError):
     code = "mission_ended"
 
 
+class ControlRefused(StandfastError):
+    """The mission's state does not allow this; nothing was changed."""
+
+    code = "control_refused"
+
+
 class PayloadTooLarge(StandfastError):
     """The value is larger than the limit allows; nothing was stored."""
 

@@ -21,6 +21,7 @@ class DecisionKind(models.TextChoices):
     QUESTION = "question", "Question"  # an answer that is data
     VALIDATION = "validation", "Validation"  # a decision inside a mission that needs a second look
     IN_DOUBT = "in_doubt", "In doubt"  # did this effect happen
+    STANDING = "standing", "Standing effect"  # what an earlier timeline did stands, and another thing is wanted
     ROLLBACK = "rollback", "Roll back"
     DIVERGENCE = "divergence", "Divergence"
     BUDGET = "budget", "Budget"

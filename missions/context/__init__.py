@@ -6,12 +6,16 @@ is refused, since its order would differ from run to run.
 
 from __future__ import annotations
 
+from missions.context.chapters import Chapters
 from missions.context.facts import Facts
 from missions.context.people import People
 from missions.context.strands import Strands
 from missions.context.waiting import Waiting
 from missions.context.work import Work
+from missions.control.programs import steer
 
 
-class Context(Work, Strands, Waiting, People, Facts):
+class Context(Work, Strands, Waiting, People, Facts, Chapters):
     """The durable calls of one mission. Await each of them; what one returned is recorded and never done again."""
+
+    steer = staticmethod(steer)

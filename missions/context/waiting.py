@@ -67,7 +67,7 @@ class Waiting(Calls):
 
     def _take(self, name: str, waiting: Json) -> Json | None:
         """The entry for a signal that lies there, or for a time-out that has come."""
-        mail = self._run.take_mail(name)
+        mail = self._run.inbox.take(name)
         if mail is not None:
             return {
                 "name": name, "seq": mail.seq, "payload": codec.load(mail.body), "sender": mail.sender,

@@ -57,20 +57,20 @@ async def answer_of(
     None once a signal of the name `unless` lies there, which makes the question idle.
     """
     name = f"decision:{request.id}"
-    while not (unless and run.has_mail(unless)):
-        mail = run.take_mail(name)
+    while not (unless and run.inbox.has(unless)):
+        mail = run.inbox.take(name)
         if mail is not None:
             return Answer.from_json(load(mail.body)), mail.seq
         known = await run.owner.in_database(gate().ask, request)
         crashpoints.reach("decision_upsert")
         if known is not None:
             return known, _seq_of(run, name)
-        if not (run.has_mail(name) or run.has_mail(unless)):
+        if not (run.inbox.has(name) or run.inbox.has(unless)):
             await run.wait(path, Wait(label=name, signals=(name, unless)))
     return None
 
 
 def _seq_of(run: Run, name: str) -> int | None:
     """The signal with the same answer may lie in the mailbox too; take it along."""
-    mail = run.take_mail(name)
+    mail = run.inbox.take(name)
     return mail.seq if mail is not None else None

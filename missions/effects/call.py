@@ -12,24 +12,25 @@ import asyncio
 import datetime as dt
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, dispatch, doubt, keys
+from missions.effects import asking, dispatch, doubt, keys, standing
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait
 from missions.engine.run import Run
-from missions.engine.writes import Draft, OpenEffect, SettleEffect
+from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect
 from missions.errors import Suspended, TryLater
 from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
+EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
 READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
@@ -47,6 +48,7 @@ class ToolRun:
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
             Phase.RULE: self._rule, Phase.ASK: self._ask, Phase.ANSWER: self._await_answer, Phase.INTEND: self._intend,
             Phase.CALL: self._call, Phase.BACKOFF: self._back_off, Phase.DOUBT: lambda: doubt.resolve(self),
+            Phase.ADOPT: lambda: standing.adopt(self),
         }
 
     async def perform(self) -> Any:
@@ -81,11 +83,21 @@ class ToolRun:
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
         body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
-        index = SettleEffect(key=self.progress.key, state=settle) if settle else effect
+        index: list[Index] = [effect] if effect else []
+        if settle:
+            index.append(SettleEffect(key=self.progress.key, state=settle))
+        if entry_kind in (Kind.INTENT, Kind.RETRY):
+            self.run.shield(self.path, on=True)
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
-        self.seq = await self.run.append(draft, effect=index)
+        self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)))
         self._mine = True
         self.progress.fold(entry_kind, codec.load(body))
+        if self.progress.phase is not Phase.CALL:
+            self.run.shield(self.path, on=False)
+
+    def also(self, entry_kind: Kind, payload: Json) -> Iterable[Index]:
+        """What else changes with this entry; nothing for a call of the author."""
+        return ()
 
     # -- Before the call -----------------------------------------------------------------------------------------------
 
@@ -122,7 +134,12 @@ class ToolRun:
         return self.run.clock.now() + dt.timedelta(seconds=min(max(seconds, 0.0), BACKOFF_MOST))
 
     async def _rule(self) -> None:
-        ruling: Ruling = await self.run.owner.in_database(gate().rule, self.intent)
+        if await standing.settle(self):
+            return
+        if self.run.claimed.effects_off and self.spec.effect is not EffectClass.READ:
+            ruling = EFFECTS_OFF
+        else:
+            ruling = await self.run.owner.in_database(gate().rule, self.intent)
         await self.record(Kind.RULING, phase="plan", **ruling.as_json())
         crashpoints.reach("after_ruling")
 
@@ -149,6 +166,8 @@ class ToolRun:
             if await doubt.settled_by_late_answer(self, uuid.UUID(asked["decision"])):
                 return
             ruling, choices, facts = doubt.RULING, doubt.CHOICES, doubt.facts(self)
+        elif asked["kind"] == "standing":
+            ruling, choices, facts = standing.RULING, standing.CHOICES, standing.facts(self)
         if ruling is None:
             raise TypeError("an answer follows a ruling")
         request = asking.request_of(self.run, self.path, asked, self.intent, ruling, choices=choices, facts=facts)
@@ -162,21 +181,26 @@ class ToolRun:
             await self._read()
             return
         claimed, spec, progress = self.run.claimed, self.spec, self.progress
-        key = keys.effect_key(claimed.uid, claimed.chapter, self.path, progress.generation)
+        generation = standing.generation(self)
+        key = self.key_of(generation)
         deadline, args_digest = self.deadline(), codec.digest_of(self.args)
         effect = OpenEffect(
-            id=keys.effect_id(key), chapter=claimed.chapter, path=self.path, generation=progress.generation,
+            id=keys.effect_id(key), chapter=claimed.chapter, path=self.path, generation=generation,
             tool=spec.name, key=key, args_digest=args_digest, effect_class=spec.effect, retry_safety=spec.retry_safety,
             compensate=spec.compensate, deadline_at=deadline,
         )
         approved = progress.approved or {}
         await self.record(
             Kind.INTENT, effect=effect, sentence=self.sentence, args=self.args, args_digest=args_digest, key=key,
-            generation=progress.generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
+            generation=generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
             deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
             digest=approved.get("digest", ""),
         )
         crashpoints.reach("after_intent")
+
+    def key_of(self, generation: int) -> str:
+        """The idempotency key of one generation of this effect."""
+        return keys.effect_key(self.run.claimed.uid, self.run.claimed.chapter, self.path, generation)
 
     def deadline(self) -> dt.datetime:
         """When a call that starts now is given up."""

@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from missions.effects import asking, dispatch, keys
+from missions.engine import controls
 from missions.engine.branches import Wait
 from missions.engine.codec import load
 from missions.governance import Answer, Choice, Json, RetrySafety, Ruling, RulingOutcome, gate
@@ -25,7 +26,7 @@ GRACE = dt.timedelta(seconds=2)  # after the deadline: longer than a call of our
 CHOICES = (
     Choice(value="happened", label="It happened: here is the reference"),
     Choice(value="retry", label="It did not happen: do it"),
-    Choice(value="roll_back", label="Stop here"),
+    Choice(value="roll_back", label="Stop, and undo what was done before"),
 )
 RULING = Ruling(outcome=RulingOutcome.ESCALATE, reason="Nobody but a person can tell whether this happened.")
 
@@ -35,7 +36,7 @@ async def resolve(op: ToolRun) -> None:
     answer = op.progress.answer
     if answer is not None and op.progress.asked.get("kind") == "in_doubt":
         await _apply(op, answer)
-    elif (mail := op.run.take_mail(f"effect:{op.progress.key}")) is not None:
+    elif (mail := op.run.inbox.take(f"effect:{op.progress.key}")) is not None:
         await _adopt(op, load(mail.body), "The answer came late.")
     elif op.spec.retry_safety is RetrySafety.KEYED and op.progress.tries < KEYED_TRIES and remembered(op):
         await _call_again(op)
@@ -96,7 +97,7 @@ async def _not_done(op: ToolRun, why: str) -> None:
 
 async def settled_by_late_answer(op: ToolRun, decision_id: uuid.UUID) -> bool:
     """Whether the call has answered after all while a person was being asked; then nobody needs to answer any more."""
-    mail = op.run.take_mail(f"effect:{op.progress.key}")
+    mail = op.run.inbox.take(f"effect:{op.progress.key}")
     if mail is None:
         return False
     why = "The call has answered after all."
@@ -114,12 +115,29 @@ async def _apply(op: ToolRun, answer: Answer) -> None:
     elif answer.choice == "retry":
         await _not_done(op, f"{who} says that it did not happen.")
     elif answer.choice == "roll_back":
-        await op.record(
-            Kind.OUTCOME, key=op.progress.key, state="unknown", sentence=op.sentence, effect_class=op.spec.effect,
-            error={"type": "stopped", "message": f"{who} stopped here."},
-        )
+        await _give_up(op, who)
     else:
         await ask_person(op, "The question was left unanswered.")
+
+
+async def _give_up(op: ToolRun, who: str) -> None:
+    """The mission ends and what it did before is undone; this effect stays in doubt, on the record."""
+
+    def cancel() -> None:
+        controls.request(
+            op.run.claimed.id, "cancel", reason=f"{who} stopped here: {op.sentence}", by=who,
+            key=f"control:{op.progress.key}", compensate=True,
+        )
+
+    await op.run.owner.in_database(cancel)
+    if not op.run.of_control:
+        op.run.close({"verb": "cancel"})
+        await op.run.put_back(op.path)
+        return
+    await op.record(
+        Kind.OUTCOME, key=op.progress.key, state="unknown", sentence=op.sentence, effect_class=op.spec.effect,
+        error={"type": "stopped", "message": f"{who} stopped here."},
+    )
 
 
 async def ask_person(op: ToolRun, why: str) -> None:

@@ -17,6 +17,11 @@ def effect_key(uid: uuid.UUID, chapter: int, path: str, generation: int) -> str:
     return hashlib.sha256(f"{uid}\n{chapter}\n{path}\n{generation}".encode()).hexdigest()
 
 
+def undo_key(key: str, generation: int) -> str:
+    """The key of what takes an effect back, from the effect's own."""
+    return hashlib.sha256(f"{key}\nundo\n{generation}".encode()).hexdigest()
+
+
 def effect_id(key: str) -> uuid.UUID:
     """The id under which the outside knows the effect."""
     return uuid.uuid5(uuid.NAMESPACE_OID, key)

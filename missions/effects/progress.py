@@ -26,6 +26,7 @@ class Phase(StrEnum):
     CALL = "call"  # rule again, then call
     BACKOFF = "backoff"  # certainly not done; wait until `resume_at`, then call
     DOUBT = "doubt"  # find out whether it happened
+    ADOPT = "adopt"  # take over what an earlier timeline did
     DONE = "done"  # it happened; `outcome` holds the result
     NOT_DONE = "not_done"  # it certainly did not happen, and will not
     REFUSED = "refused"  # policy or a person refused it, or a person stopped here
@@ -51,6 +52,7 @@ class Progress:
     probes: int = 0
     resume_at: dt.datetime | None = None
     outcome: Json = field(default_factory=dict)
+    both: bool = False  # people want it done although something else stands
     uncertain: bool = False  # some call under this intent may have happened
 
     @property
@@ -92,12 +94,27 @@ def _answered(progress: Progress, payload: Json) -> None:
     progress.answer = Answer.from_json(payload["answer"])
     if progress.asked.get("kind") == "in_doubt":
         progress.phase = Phase.DOUBT
+    elif progress.asked.get("kind") == "standing":
+        _stood(progress)
     elif progress.answer.verdict == "approved":
         progress.approved, progress.phase = progress.asked, Phase.INTEND
     elif progress.answer.verdict == "superseded":
         progress.phase = Phase.ASK
     else:
         progress.phase = Phase.REFUSED
+
+
+def _stood(progress: Progress) -> None:
+    """What people said of an effect that stands; no answer asks again."""
+    choice = progress.answer.choice if progress.answer is not None else ""
+    progress.both = choice == "both"
+    if choice == "adopt":
+        progress.phase = Phase.ADOPT
+    elif choice == "stop" or (progress.answer is not None and progress.answer.verdict == "rejected"):
+        progress.phase = Phase.REFUSED
+        progress.outcome = {"state": "unknown"} if choice else {}
+    else:
+        progress.phase = Phase.RULE
 
 
 def _intent(progress: Progress, payload: Json) -> None:

@@ -11,7 +11,7 @@ from missions.effects.results import raise_refusal
 from missions.engine import codec
 from missions.engine.run import Run
 from missions.engine.writes import Draft
-from missions.governance import Answer, EffectClass, Intent, Json, RetrySafety, Ruling, RulingOutcome
+from missions.governance import Answer, Choice, EffectClass, Intent, Json, RetrySafety, Ruling, RulingOutcome
 from missions.models import Kind
 
 Validator = Callable[[Any], Awaitable[str | None] | str | None]  # what is wrong, or nothing
@@ -20,8 +20,12 @@ Validator = Callable[[Any], Awaitable[str | None] | str | None]  # what is wrong
 class Question:
     """One decision of people at one key path: `asked`, then `answered`."""
 
-    def __init__(self, run: Run, path: str, *, kind: str, sentence: str, details: Json, tiers: Sequence[Json]) -> None:
+    def __init__(
+        self, run: Run, path: str, *, kind: str, sentence: str, details: Json, tiers: Sequence[Json],
+        choices: Sequence[Choice] = (), rounds: int = 1,
+    ) -> None:
         self.run, self.path, self.kind, self.sentence, self.details = run, path, kind, sentence, details
+        self.choices, self.round = tuple(choices), rounds
         self.reason = "The mission asks for it."
         self.tiers = tuple(tiers)
         self.input_hash = codec.input_hash([kind, sentence, details])
@@ -70,7 +74,9 @@ class Question:
         return asked
 
     async def _wait(self, asked: Json) -> Answer:
-        request = asking.request_of(self.run, self.path, asked, self.intent, self.ruling, facts=self.details)
+        request = asking.request_of(
+            self.run, self.path, asked, self.intent, self.ruling, choices=self.choices, facts=self.details
+        )
         answered = await asking.answer_of(self.run, self.path, request)
         if answered is None:
             raise TypeError("only an effect's question becomes idle")

@@ -40,7 +40,7 @@ def result_of(progress: Progress, spec: ToolSpec) -> Any:
 def _refuse(progress: Progress) -> NoReturn:
     answer, ruling = progress.answer, progress.ruling
     if progress.outcome.get("state") == "unknown":
-        raise Stopped("A person stopped the mission with this effect in doubt.")
+        raise Stopped("A person stopped the mission here.")
     if answer is None or (ruling is not None and ruling.outcome is RulingOutcome.DENY):
         raise Denied(ruling.reason if ruling is not None else "Policy denies this.")
     raise_refusal(answer)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Callable
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from missions.engine import codec, guard
+from missions.engine.chapters import chapter_release
+from missions.engine.claims import Mail, more_entries
 from missions.engine.registry import MissionType
 from missions.engine.run import Run
 from missions.engine.verdict import VERDICT_LENGTH, Verdict, verdict_of
@@ -30,15 +32,25 @@ class AuthorContext(Protocol):
         """Make the current task the mission's first branch."""
 
 
-ContextFactory = Callable[[Run], AuthorContext]
+class ContextFactory(Protocol):
+    """What makes contexts, and runs the programs of controls."""
+
+    def __call__(self, run: Run) -> AuthorContext:
+        """The context of one attempt."""
+
+    def steer(self, run: Run, control: Mail) -> Coroutine[Any, Any, None]:
+        """Run the program of a control until it ends or leaves memory."""
 
 
 async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> None:
     """Run a claimed mission until it ends or leaves memory. Never raises for the author's faults."""
-    last = run.claimed.entries[-1]
-    if last.kind in ENDS:  # the end was recorded, but the row was not let go of
-        _release(run, ENDS[Kind(last.kind)], last.payload)
+    if _is_behind(run):
+        await _catch_up(run)
         return
+    if run.record.version > kind.version:
+        run.leave_to_newer()
+        return
+    run.upgrade(kind.version)
     try:
         ending = await _ending(run, kind, make_context)
     except (Suspended, asyncio.CancelledError):
@@ -49,6 +61,20 @@ async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> 
         return
     state, payload = ending
     _release(run, state, payload, Draft(kind=_kind_of(state), path="", payload=codec.dump(payload)))
+
+
+def _is_behind(run: Run) -> bool:
+    """Whether the end, or the next chapter, was recorded, but the row was not let go of."""
+    last = run.claimed.last_kind
+    return last in ENDS or (last == Kind.CHAPTER and run.first.seq != run.claimed.head_seq)
+
+
+async def _catch_up(run: Run) -> None:
+    (last,) = await more_entries(run.lane, run.claimed, run.claimed.head_seq - 1)
+    if last.kind == Kind.CHAPTER:
+        run.release(chapter_release(last.payload, last.seq, run.inbox, run.clock.now()))
+    else:
+        _release(run, ENDS[Kind(last.kind)], last.payload)
 
 
 def _kind_of(state: State) -> Kind:
@@ -95,11 +121,21 @@ def _plain(text: Any) -> str:
     return str(text).replace("\x00", "\ufffd")
 
 
-def _release(run: Run, state: State, payload: Json, *drafts: Draft) -> None:
+def outcome_of(payload: Json) -> Outcome:
+    """What lists tell of an ending; `payload` is that of its entry."""
     error = payload.get("error") or {}
     data = codec.dump(payload.get("data") or {}).replace(b"\\u0000", b"\\ufffd")
-    outcome = Outcome(
+    return Outcome(
         verdict=_plain(payload.get("verdict", "")), summary=_plain(payload.get("summary", "")), data=data,
         error=_plain(f"{error['type']}: {error['message']}") if error else "",
     )
-    run.release(Release(state=state, inbox_seq=run.inbox_seq, step=run.step, outcome=outcome), *drafts)
+
+
+def _release(run: Run, state: State, payload: Json, *drafts: Draft) -> None:
+    wake_at = run.clock.now() if run.closing else None  # a control waits
+    run.release(
+        Release(
+            state=state, inbox_seq=run.inbox.seq, step=run.step, outcome=outcome_of(payload), wake_at=wake_at
+        ),
+        *drafts,
+    )

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import int4, int8, read_int, texts
+from missions.engine.arrays import int4, int4s, int8, read_int, texts
 from missions.engine.lane import Lane
 
-STATEMENTS = ("claim", "load_missions", "load_entries", "load_signals", "next_due", "new_mail")
+STATEMENTS = (
+    "claim", "load_missions", "load_entries", "load_signals", "load_timelines", "load_standing", "next_due", "new_mail",
+    "more_entries", "control_entries",
+)
+PORTION = 1000  # entries of a mission that are loaded at once
+Types = tuple[bytes, bytes]  # names and versions of mission types, as arrays
+CONTROL = "control"  # the name of signals that are controls, and the first part of the paths of what they record
 
 
 @dataclass(slots=True)
@@ -22,6 +28,7 @@ class Recorded:
     """A journal entry as replay sees it; the payload is decoded when it is needed."""
 
     seq: int
+    timeline: int
     kind: str
     path: str
     input_hash: bytes
@@ -45,6 +52,19 @@ class Mail:
     sender: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of an effect that an earlier timeline had at some path: its last generation."""
+
+    generation: int
+    timeline: int
+    state: str
+    key: str
+    args_digest: str
+    outcome_seq: int
+    seq: int
+
+
 @dataclass(slots=True)
 class Claimed:
     """A mission that is ours until we let go of it or die."""
@@ -57,12 +77,19 @@ class Claimed:
     timeline: int
     chapter: int
     inbox_seq: int
+    control_seq: int
+    control_done: int
     title: str
     started_by_id: int | None
-    entries: list[Recorded] = field(default_factory=list)
+    head_seq: int
+    last_kind: str  # of its newest entry, on whatever timeline
+    link: bytes
+    effects_off: bool = False  # a fork that may not change the world
+    entries: list[Recorded] = field(default_factory=list)  # the first portion, of its timeline and chapter
     mail: list[Mail] = field(default_factory=list)
-    head_seq: int = 0
-    link: bytes = chain.GENESIS
+    controls: list[Mail] = field(default_factory=list)  # that nobody has taken, the oldest first
+    seeds: dict[int, uuid.UUID] = field(default_factory=dict)  # of timelines that have one of their own
+    standing: dict[tuple[int, str], Standing] = field(default_factory=dict)  # by chapter and path
 
 
 @dataclass(slots=True)
@@ -98,38 +125,73 @@ def mail_of(result: PGresult) -> list[tuple[int, Mail]]:
     return pairs
 
 
+def entries_of(result: PGresult) -> Iterator[tuple[int, Recorded]]:
+    """Pairs of mission id and entry out of `load_entries` and its like."""
+    for row in range(result.ntuples):
+        mission_id, seq, timeline, kind, path, input_hash, body, recorded_at = _cells(result, row)
+        yield read_int(mission_id), Recorded(
+            read_int(seq), read_int(timeline), kind.decode(), path.decode(), input_hash, body, moment_of(recorded_at)
+        )
+
+
 def _missions(result: PGresult) -> dict[int, Claimed]:
     found = {}
     for row in range(result.ntuples):
-        id_, uid, type_, version, attempt, timeline, chapter, _, inbox, title, starter = _cells(result, row)
+        id_, uid, type_, version, attempt, timeline, chapter, *rest = _cells(result, row)
+        inbox, control, done, title, starter, off, head, last, link = rest
         found[read_int(id_)] = Claimed(
             id=read_int(id_), uid=uuid.UUID(bytes=uid), type=type_.decode(), version=read_int(version),
             attempt=read_int(attempt), timeline=read_int(timeline), chapter=read_int(chapter),
-            inbox_seq=read_int(inbox), title=title.decode(), started_by_id=read_int(starter) or None,
+            inbox_seq=read_int(inbox), control_seq=read_int(control), control_done=read_int(done),
+            title=title.decode(), started_by_id=read_int(starter) or None, head_seq=read_int(head),
+            last_kind=last.decode(), link=link, effects_off=off == b"\x01",
         )
     return found
 
 
-def _add_entries(missions: dict[int, Claimed], result: PGresult) -> None:
-    for row in range(result.ntuples):
-        mission_id, seq, _, kind, path, input_hash, body, link, recorded_at = _cells(result, row)
-        claimed = missions[read_int(mission_id)]
-        claimed.head_seq, claimed.link = read_int(seq), link
-        claimed.entries.append(
-            Recorded(claimed.head_seq, kind.decode(), path.decode(), input_hash, body, moment_of(recorded_at))
+def _add_history(missions: dict[int, Claimed], timelines: PGresult, standing: PGresult) -> None:
+    for row in range(timelines.ntuples):
+        mission_id, number, seed = _cells(timelines, row)
+        missions[read_int(mission_id)].seeds[read_int(number)] = uuid.UUID(bytes=seed)
+    for row in range(standing.ntuples):
+        mission_id, chapter, path, generation, timeline, state, key, digest, outcome, seq = _cells(standing, row)
+        missions[read_int(mission_id)].standing[read_int(chapter), path.decode()] = Standing(
+            read_int(generation), read_int(timeline), state.decode(), key.decode(), digest.decode(),
+            read_int(outcome), read_int(seq),
         )
 
 
-async def claim(lane: Lane, worker_id: int, limit: int, types: Sequence[str]) -> Claim:
+async def claim(lane: Lane, worker_id: int, limit: int, types: Types) -> Claim:
     """Claim up to `limit` due missions of these types and load them. Raises Refused."""
-    me, known = int8(worker_id), texts([name.encode() for name in types])
+    me = int8(worker_id)
     results = await lane.call(
-        (b"claim", (me, int4(limit), known)), (b"load_missions", (me,)), (b"load_entries", (me,)),
-        (b"load_signals", (me,)), (b"next_due", (known,)),
+        (b"claim", (me, int4(limit), *types)), (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))),
+        (b"load_signals", (me,)), (b"load_timelines", (me,)), (b"load_standing", (me,)), (b"next_due", types),
     )
     missions = _missions(results[1])
-    _add_entries(missions, results[2])
+    for mission_id, entry in entries_of(results[2]):
+        missions[mission_id].entries.append(entry)
     for mission_id, mail in mail_of(results[3]):
-        missions[mission_id].mail.append(mail)
-    now, upcoming = due_of(results[4])
+        claimed = missions[mission_id]
+        (claimed.controls if mail.name == CONTROL else claimed.mail).append(mail)
+    _add_history(missions, results[4], results[5])
+    now, upcoming = due_of(results[6])
     return Claim(list(missions.values()), now, upcoming)
+
+
+def known_types(types: Iterable[tuple[str, int]]) -> Types:
+    """Pairs of mission type and version, as the statements take them."""
+    pairs = list(types)
+    return texts([name.encode() for name, _ in pairs]), int4s([version for _, version in pairs])
+
+
+async def more_entries(lane: Lane, claimed: Claimed, after: int) -> list[Recorded]:
+    """The portion of the history that follows `after`. Raises Refused."""
+    call = (int8(claimed.id), int4(claimed.timeline), int4(after), int4(PORTION))
+    return [entry for _, entry in entries_of((await lane.call((b"more_entries", call)))[0])]
+
+
+async def control_entries(lane: Lane, claimed: Claimed, prefix: str) -> list[Recorded]:
+    """What the control program under this path prefix has recorded. Raises Refused."""
+    call = (int8(claimed.id), prefix.encode())
+    return [entry for _, entry in entries_of((await lane.call((b"control_entries", call)))[0])]

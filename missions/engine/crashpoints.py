@@ -11,7 +11,7 @@ import signal
 
 NAMES = (
     "after_claim", "after_ruling", "decision_upsert", "after_intent", "after_recheck", "call_sent", "call_answered",
-    "after_outcome", "mid_flush", "during_park", "after_park", "vote_and_wake", "after_takeover",
+    "after_outcome", "mid_flush", "during_park", "after_park", "vote_and_wake", "after_takeover", "after_undo",
 )
 _name, _, _rest = os.environ.get("STANDFAST_CRASH_AT", "").partition(":")
 _nth = int(_rest.partition(":")[0] or 1)

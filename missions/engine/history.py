@@ -13,6 +13,7 @@ from typing import Any
 from missions.engine import chain, codec
 from missions.models import Entry, Mission, Payload
 
+PORTION = 500  # entries read at once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
@@ -45,6 +46,13 @@ def entries(mission_id: int, after: int = 0, limit: int | None = None) -> list[H
     """A mission's entries with seq > `after`, in order of seq."""
     rows = Entry.objects.filter(mission_id=mission_id, seq__gt=after).order_by("seq")
     return decode(list(rows[:limit] if limit is not None else rows))
+
+
+def stream(mission_id: int, after: int = 0) -> Iterator[HistoryEntry]:
+    """The same as `entries`, a portion at a time, so that memory stays flat however long the history."""
+    while portion := entries(mission_id, after, limit=PORTION):
+        yield from portion
+        after = portion[-1].seq
 
 
 def decode(rows: list[Entry]) -> list[HistoryEntry]:

@@ -36,7 +36,10 @@ AGAIN_SECONDS = 0.002  # a skipped row is held for the length of somebody's shor
 TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "53400")
 REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
-STATEMENTS = ("append", "append_one", "fence", "release", "outcome", "payload_store", "effect_open", "effect_settle")
+STATEMENTS = (
+    "append", "append_one", "fence", "release", "outcome", "turn", "reopen", "payload_store", "effect_open",
+    "effect_settle", "timeline_open",
+)
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
     "set enable_seqscan = off",  # all is looked up by key; fresh tables have no statistics to tell the planner so

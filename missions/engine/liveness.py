@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from django.conf import settings
 
 from missions.engine import crashpoints, feed
-from missions.engine.arrays import int4, int8, read_int, read_int8s, texts
-from missions.engine.claims import moment_of
+from missions.engine.arrays import int4, int8, read_int, read_int8s
+from missions.engine.claims import Types, moment_of
 from missions.engine.clock import Estimate
 from missions.engine.hints import Hints
 from missions.engine.hosts import Identity, end_process, identity
@@ -40,12 +40,12 @@ class Liveness:
     """One worker's part in the ring, and its heartbeat. `on_lost` is called at most once."""
 
     def __init__(
-        self, worker_id: int, types: Sequence[str], clock: Estimate, *,
+        self, worker_id: int, types: Types, clock: Estimate, *,
         on_due: Callable[[dt.datetime | None], None], on_hint: Callable[[], None],
         on_lost: Callable[[BaseException], None],
     ) -> None:
         self.worker_id, self._clock = worker_id, clock
-        self._types = texts([name.encode() for name in types])
+        self._types = types
         self._on_due, self._on_hint, self._on_lost = on_due, on_hint, on_lost
         self._next_peer: int | None = None
         self._watched: int | None = None
@@ -116,7 +116,8 @@ class Liveness:
         hung = settings.MISSIONS_HUNG_SECONDS
         while True:
             asked_at = time.monotonic()
-            call = (int8(self.worker_id), self._types, int8(int(hung * 1_000_000)))
+            names, versions = self._types
+            call = (int8(self.worker_id), names, int8(int(hung * 1_000_000)), versions)
             answer = (await self.aux.call((b"heartbeat", call)))[0]
             if not answer.ntuples:
                 self._on_lost(RuntimeError("this worker was declared dead"))

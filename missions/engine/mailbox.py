@@ -26,7 +26,7 @@ def deliver(mission_id: int, name: str, payload: dict[str, Any], *, key: str | N
     Raises UnknownMission, MissionEnded, Unserialisable, PayloadTooLarge.
     """
     body = codec.dump(payload, limit=codec.INPUT_BYTES)
-    mission = Mission.objects.select_for_update().filter(pk=mission_id).only("state", "inbox_seq").first()
+    mission = Mission.objects.select_for_update().filter(pk=mission_id).only("state", "inbox_seq", "waits_for").first()
     if mission is None:
         raise UnknownMission
     if key is not None and Signal.objects.filter(mission_id=mission_id, key=key).exists():
@@ -36,7 +36,7 @@ def deliver(mission_id: int, name: str, payload: dict[str, Any], *, key: str | N
     seq = mission.inbox_seq + 1
     Signal.objects.create(mission_id=mission_id, seq=seq, name=name, payload=body, key=key, sender=sender)
     changes: dict[str, Any] = {"inbox_seq": seq}
-    if mission.state != State.PAUSED:  # a paused mission takes its mail when it goes on
+    if mission.state != State.PAUSED or mission.waits_for:  # a paused one that waits for nobody takes its mail later
         changes["wake_at"] = Least(Coalesce(F("wake_at"), DatabaseNow()), DatabaseNow())
     Mission.objects.filter(pk=mission_id).update(**changes)
     feed.announce(f"m{mission_id}")

@@ -9,7 +9,7 @@ import functools
 import importlib
 import inspect
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ class MissionType:
 
     name: str
     version: int
+    continues: tuple[int, ...]  # earlier versions whose missions this code goes on with
     title: str
     description: str
     function: MissionFunction
@@ -54,14 +55,20 @@ class MissionType:
         return checked
 
 
-_types: dict[str, MissionType] = {}
+_types: dict[tuple[str, int], MissionType] = {}  # by name and version
 
 
-def register(name: str, version: int, title: str, function: MissionFunction) -> MissionType:
-    """Add a type. A second function under the same name is a mistake of the author."""
-    known = _types.get(name)
+def register(
+    name: str, version: int, title: str, function: MissionFunction, continues: Iterable[int] = ()
+) -> MissionType:
+    """Add a version of a type. A second function under the same name and version is a mistake of the author."""
+    known = _types.get((name, version))
     if known is not None and known.function.__qualname__ != function.__qualname__:
-        raise ValueError(f"mission type {name!r} is registered twice: {known.function!r} and {function!r}")
+        raise ValueError(
+            f"mission type {name!r} version {version} is registered twice: {known.function!r} and {function!r}"
+        )
+    if any(earlier >= version or earlier < 1 for earlier in continues):
+        raise ValueError(f"mission type {name!r} version {version} can go on with earlier versions only")
     if not inspect.iscoroutinefunction(function):
         raise TypeError(f"mission {name!r}: write it as `async def`")
     parameters = list(inspect.signature(function).parameters.values())
@@ -70,15 +77,15 @@ def register(name: str, version: int, title: str, function: MissionFunction) -> 
     kind = typing.get_type_hints(function).get(parameters[1].name, dict[str, Any])
     doc = inspect.getdoc(function) or ""
     built = MissionType(
-        name=name, version=version, title=title or name.replace("_", " ").capitalize(), description=doc,
-        function=function, adapter=TypeAdapter(kind),
+        name=name, version=version, continues=tuple(continues), title=title or name.replace("_", " ").capitalize(),
+        description=doc, function=function, adapter=TypeAdapter(kind),
     )
-    _types[name] = built
+    _types[name, version] = built
     return built
 
 
 @functools.cache
-def _discovered() -> dict[str, MissionType]:
+def _discovered() -> dict[tuple[str, int], MissionType]:
     """Import the modules that hold mission types, once."""
     for module in settings.MISSIONS_MODULES:
         importlib.import_module(module)
@@ -86,14 +93,32 @@ def _discovered() -> dict[str, MissionType]:
 
 
 def all_types() -> list[MissionType]:
-    """All types known here, by name."""
-    return [kind for _, kind in sorted(_discovered().items())]
+    """All types known here in their latest version, by name."""
+    latest = {name: kind for (name, _), kind in sorted(_discovered().items())}
+    return [kind for _, kind in sorted(latest.items())]
+
+
+def runnable() -> dict[tuple[str, int], MissionType]:
+    """The code for each pair of type and version that may run here: its own, or the latest that continues it."""
+    found: dict[tuple[str, int], MissionType] = {}
+    for (name, version), kind in sorted(_discovered().items()):
+        found.update({(name, earlier): kind for earlier in kind.continues if (name, earlier) not in _discovered()})
+        found[name, version] = kind
+    return found
+
+
+def code_for(name: str, version: int) -> MissionType:
+    """The code that runs missions of this type and version here. Raises UnknownType."""
+    kind = _discovered().get((name, version)) or runnable().get((name, version))
+    if kind is None:
+        raise UnknownType(f"There is no code for version {version} of {name!r} here.", name=name)
+    return kind
 
 
 def get_type(name: str) -> MissionType:
-    """The type of this name. Raises UnknownType."""
-    try:
-        return _discovered()[name]
-    except KeyError:
-        known = ", ".join(kind.name for kind in all_types()) or "none"
-        raise UnknownType(f"There is no mission type {name!r}; known here: {known}.", name=name) from None
+    """The latest version of the type of this name. Raises UnknownType."""
+    for kind in all_types():
+        if kind.name == name:
+            return kind
+    known = ", ".join(kind.name for kind in all_types()) or "none"
+    raise UnknownType(f"There is no mission type {name!r}; known here: {known}.", name=name)

@@ -7,6 +7,8 @@ and only then are its tasks cancelled, so that `finally` blocks can start nothin
 
 `running` counts the branches that stand neither in a replay wait nor in a durable wait. Whoever resumes a branch
 raises it before the branch runs, so zero means quiescence.
+
+A control program (`missions.control`) runs the same way, over what it has recorded itself.
 """
 
 from __future__ import annotations
@@ -14,67 +16,49 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 from collections import deque
-from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 from missions.engine import crashpoints
 from missions.engine.branches import Wait
-from missions.engine.claims import Claimed, Mail, Recorded
+from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
-from missions.engine.codec import dump, load
+from missions.engine.codec import load
 from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
-from missions.engine.writes import Draft, Head, OpenEffect, Release, SettleEffect, Write
+from missions.engine.leaving import Leaving
+from missions.engine.owner import Owner
+from missions.engine.record import Record
+from missions.engine.writes import Draft, Index, Release, Write
 from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
 
 TAKES_MAIL = (Kind.SIGNAL, Kind.ANSWERED)
 EVIDENCE = 20  # the latest results, which a question to people shows
-UNASKED = (Kind.PAUSED, Kind.CANCELLED)  # entries that no call of the author waits for
 
 
-class Owner(Protocol):
-    """What a run needs of the worker that runs it."""
-
-    draining: bool
-
-    def forget(self, run: Run, *, due: bool, wake_at: dt.datetime | None) -> None:
-        """The mission has left memory; it may be claimed at once (`due`), at a time, or when something happens."""
-
-    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run synchronous code of the author in a thread with its own database connection, once."""
-
-    async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Run a verb of our own in a thread; where the database is away it is waited for, and the verb repeated."""
-
-    def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
-        """A call of a mission that left memory has answered after all; keep that as evidence in its mailbox."""
-
-
-class Run:
+class Run(Leaving):
     """A claimed mission while it is in memory."""
 
-    def __init__(self, claimed: Claimed, lane: Lane, clock: Estimate, owner: Owner) -> None:
-        self.claimed, self.lane, self.clock, self.owner = claimed, lane, clock, owner
-        self.head = Head(
-            claimed.id, claimed.uid, claimed.attempt, claimed.timeline, claimed.head_seq, claimed.link
-        )
-        entries = [entry for entry in claimed.entries if entry.kind not in (Kind.STARTED, *UNASKED)]
-        self.record: deque[Recorded] = deque(entries)
-        taken = {entry.payload.get("seq") for entry in entries if entry.kind in TAKES_MAIL}
-        self.mail = [mail for mail in claimed.mail if mail.seq not in taken]
-        self.inbox_seq = claimed.inbox_seq
+    def __init__(
+        self, claimed: Claimed, lane: Lane, clock: Estimate, owner: Owner, *,
+        control: Iterable[Recorded] | None = None, whole: bool = False,
+    ) -> None:
+        super().__init__(claimed, lane, clock, owner)
+        self.of_control = control is not None
+        if control is None:
+            self.record = Record(claimed.entries, whole=whole)
+        else:
+            self.record = Record(control, whole=True, of_control=True)
+        claimed.entries = []  # the record holds them, and only as long as it must
+        if self.first.kind == Kind.CHAPTER:
+            self.inbox.drop(self.first.payload["taken"])
         self.live = not self.record
         self.running = 1
-        self.poisoned = self.parking = False
-        self.refusals = 0
+        self.matched_seq = self.first.seq
         self.scope: Guarding | None = None  # the guard of the mission's body
-        self.step = entries[-1].path if entries else ""
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
-        self._waits: dict[str, Wait] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._loop = asyncio.get_running_loop()
 
     # -- Replay --------------------------------------------------------------------------------------------------------
 
@@ -82,21 +66,26 @@ class Run:
         """The next recorded entry of this call, or None once the record is exhausted: then the call goes live."""
         self.check()
         if self.live:
-            if self.owner.draining:
-                await self._put_back(path)
+            if self.leaving:
+                await self.put_back(path)
             return None
         future: asyncio.Future[Recorded | None] = self._loop.create_future()
         self._waiters[path] = future
         self.stand_still()
         entry = await future
-        if entry is None and self.owner.draining:
-            await self._put_back(path)
+        if entry is None and self.leaving:
+            await self.put_back(path)
         if entry is not None and entry.input_hash != input_hash:
-            self._diverge(path, f"the inputs of {path!r} differ from those recorded in entry {entry.seq}")
+            self._diverge(path, f"the inputs of {path!r} differ from those recorded in entry {entry.seq}", entry)
         return entry
 
-    async def _put_back(self, path: str) -> None:
-        """The worker is leaving: start nothing fresh; another one goes on from here."""
+    @property
+    def leaving(self) -> bool:
+        """Whether nothing fresh may start here: the worker is leaving, or a control waits."""
+        return self.owner.draining or self.closing
+
+    async def put_back(self, path: str) -> None:
+        """Start nothing fresh; another attempt goes on from here."""
         await self.wait(path, Wait(label="", wake_at=self.clock.now()))
 
     def stand_still(self) -> None:
@@ -110,15 +99,15 @@ class Run:
         self.running += 1
 
     def _settle(self) -> None:
-        if self.record:
-            entry = self.record[0]
+        entry = self.record.next
+        if entry is not None:
             future = self._waiters.pop(entry.path, None)
             if future is None:
                 self._leftover(entry)
                 return
-            self.record.popleft()
-            self.go_on()
-            future.set_result(entry)
+            self._release_entry(self.record.pop(), future)
+        elif self.record:
+            self.owner.spawn(self._fetch())
         elif self._waiters:
             self.live = True
             waiters, self._waiters = list(self._waiters.values()), {}
@@ -128,48 +117,50 @@ class Run:
         elif self._waits:
             self._park()
 
+    def _release_entry(self, entry: Recorded, future: asyncio.Future[Recorded | None]) -> None:
+        if entry.kind in TAKES_MAIL:
+            self.inbox.drop([entry.payload.get("seq")])
+        self.step, self.matched_seq = entry.path, entry.seq
+        self.go_on()
+        future.set_result(entry)
+
+    async def _fetch(self) -> None:
+        """The next portion of a long history."""
+        self.record.add(await more_entries(self.lane, self.claimed, self.record.last_seq))
+        if self.record.version > self.version:
+            self.leave_to_newer()
+        elif self.running == 0 and not self.has_left:
+            self._settle()
+
     def finished(self) -> None:
         """The author's function has returned. A record that nobody asked for is a divergence."""
         if self.record:
-            self._leftover(self.record[0])
+            self._leftover(self.record.next)
             raise Suspended
 
-    def _leftover(self, entry: Recorded) -> None:
+    def _leftover(self, entry: Recorded | None) -> None:
         asked = ", ".join(repr(path) for path in self._waiters) or "nothing"
-        self.pause(
-            "divergence", f"entry {entry.seq} records {entry.kind} at {entry.path!r}, but the code asks for {asked}"
-        )
+        found = f"entry {entry.seq} records {entry.kind} at {entry.path!r}" if entry else "more is recorded"
+        detail = f"{found}, but the code asks for {asked}"
+        self.owner.attend(self, "divergence", detail, matched_seq=self.matched_seq)
 
-    def _diverge(self, path: str, detail: str) -> NoReturn:
-        self.pause("divergence", detail)
+    def _diverge(self, path: str, detail: str, entry: Recorded) -> NoReturn:
+        self.owner.attend(self, "divergence", detail, matched_seq=min(self.matched_seq, entry.seq - 1))
         raise Suspended from Divergence(detail, path=path)
 
     def unexpected(self, entry: Recorded, path: str) -> NoReturn:
         """The entry is of a kind that this call can not have written."""
         found = f"entry {entry.seq} at {path!r} is of kind {entry.kind}"
-        self._diverge(path, f"{found}, which the code does not expect there")
+        self._diverge(path, f"{found}, which the code does not expect there", entry)
 
     # -- Writing -------------------------------------------------------------------------------------------------------
 
-    async def append(self, *drafts: Draft, effect: OpenEffect | SettleEffect | None = None) -> int:
+    async def append(self, *drafts: Draft, index: Sequence[Index] = ()) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
         self.check()
         self.step = drafts[-1].path
-        write = Write(head=self.head, future=self._loop.create_future(), drafts=drafts, effect=effect)
+        write = Write(head=self.head, future=self._loop.create_future(), drafts=self._marked(drafts), index=index)
         return await self.lane.write(write)
-
-    def release(self, release: Release, *drafts: Draft) -> asyncio.Future[int]:
-        """Record the last entries and let go of the mission. No branch may run any more."""
-        self.parking = True
-        write = Write(head=self.head, future=self._loop.create_future(), drafts=drafts, release=release)
-        future = self.lane.write(write)
-        future.add_done_callback(lambda done: self._released(bool(done.result()), release.wake_at))
-        return future
-
-    def _released(self, due: bool, wake_at: dt.datetime | None) -> None:
-        crashpoints.reach("after_park")
-        self.poison()
-        self.owner.forget(self, due=due, wake_at=wake_at)
 
     # -- Waiting -------------------------------------------------------------------------------------------------------
 
@@ -180,13 +171,14 @@ class Run:
         self._waits[path] = wait
         if wait.wake_at is not None and wait.label:
             delay = wait.wake_at.timestamp() - self.clock.seconds()
-            wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait)
+            wait.timer = self._loop.call_later(max(0.0, delay), self.wake, path, wait)
         self.stand_still()
         await wait.future
 
-    def _wake(self, path: str, wait: Wait) -> None:
+    def wake(self, path: str, wait: Wait) -> None:
+        """Let the branch that waits there go on; a mission that has left memory is woken by its row."""
         if self.parking or self.poisoned or self._waits.get(path) is not wait:
-            return  # a parked mission is woken by its row
+            return
         del self._waits[path]
         if wait.timer is not None:
             wait.timer.cancel()
@@ -194,32 +186,25 @@ class Run:
         if wait.future is not None:
             wait.future.set_result(None)
 
-    def take_mail(self, name: str) -> Mail | None:
-        """The oldest signal of this name that was not taken yet; it counts as taken once its entry is recorded."""
-        for index, mail in enumerate(self.mail):
-            if mail.name == name:
-                return self.mail.pop(index)
-        return None
-
-    def has_mail(self, name: str) -> bool:
-        """Whether a signal of this name lies there untaken."""
-        return any(mail.name == name for mail in self.mail)
-
     def receive(self, mail: Mail) -> None:
         """A signal that came while the mission runs."""
-        if mail.seq <= self.inbox_seq or self.parking or self.poisoned:
+        if self.has_left or not self.inbox.add(mail):
             return
-        self.inbox_seq = mail.seq
-        self.mail.append(mail)
+        if mail.name == CONTROL:
+            self.close(load(mail.body))
+            return
         for path, wait in list(self._waits.items()):
             if mail.name in wait.signals:
-                self._wake(path, wait)
+                self.wake(path, wait)
 
     def is_past(self, moment: dt.datetime) -> bool:
         """Whether a time has come on the database's clock."""
         return self.clock.seconds() >= moment.timestamp()
 
     def _park(self) -> None:
+        if self.closing:
+            self.release(self.due())
+            return
         waits = list(self._waits.values())
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
         order = ("decision:", "signal:", "tool:", "timer")
@@ -228,62 +213,13 @@ class Run:
         if any(not wait.label for wait in waits):
             state, shown = State.READY, Wait(label="")
         wake_at = min(wakes) if wakes else None
-        self.release(
-            Release(state=state, inbox_seq=self.inbox_seq, wake_at=wake_at, waits_for=shown.label, step=self.step)
-        )
+        self.release(Release(
+            state=self.park_state or state, inbox_seq=self.inbox.seq, wake_at=wake_at, waits_for=shown.label,
+            step=self.step, reason=self.park_reason,
+        ))
         crashpoints.reach("during_park")
 
-    # -- The end of this attempt ---------------------------------------------------------------------------------------
-
-    def own(self, task: asyncio.Task[Any]) -> None:
-        """A task that runs this mission's code; it is cancelled when the mission leaves memory."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def pause(self, reason: str, detail: str) -> None:
-        """Stop here as needing attention, with an entry that says why; nothing else is lost."""
-        if self.parking or self.poisoned:
-            return
-        body = dump({"reason": reason, "detail": detail})
-        release = Release(state=State.PAUSED, inbox_seq=self.inbox_seq, reason=reason, step=self.step)
-        self.release(release, Draft(kind=Kind.PAUSED, path="", payload=body))
-
-    def refused(self, reason: str) -> None:
-        """The database refuses an entry of this mission: pause it, without an entry where even that is refused."""
-        self.refusals += 1
-        self.parking = False
-        words = "refused by the database"
-        if self.refusals == 1:
-            self.pause(words, reason)
-        else:
-            self.release(Release(state=State.PAUSED, inbox_seq=self.inbox_seq, reason=words))
-
-    def poison(self) -> None:
-        """Nothing may run here any more: every call raises Suspended, then the tasks are cancelled."""
-        if self.poisoned:
-            return
-        self.poisoned = True
-        for wait in self._waits.values():
-            if wait.timer is not None:
-                wait.timer.cancel()
-        current = asyncio.current_task()
-        for task in self._tasks:
-            if task is not current:
-                task.cancel()
-
-    def cut_off(self) -> None:
-        """The author's own code cancelled a durable call: stop before it goes on as if nothing had come of that."""
-        self.pause("cut off", "The mission cancelled a durable call, as asyncio.timeout does; give steps their own.")
-
-    @property
-    def has_left(self) -> bool:
-        """Whether the mission has left memory or is leaving it."""
-        return self.poisoned or self.parking
-
-    def check(self) -> None:
-        """Raise Suspended where the mission has left memory or is leaving it."""
-        if self.has_left:
-            raise Suspended
+    # -- Ownership -----------------------------------------------------------------------------------------------------
 
     async def still_owner(self) -> None:
         """Return only while this worker is the mission's owner: a round trip over the lane, which dies with it."""
@@ -293,5 +229,5 @@ class Run:
 
     @property
     def input(self) -> Any:
-        """What the mission was started with, as plain JSON."""
-        return load(self.claimed.entries[0].body)["input"]
+        """What the mission was started with, or what its last chapter handed over, as plain JSON."""
+        return self.first.payload["state" if self.first.kind == Kind.CHAPTER else "input"]

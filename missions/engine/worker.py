@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import psycopg
@@ -20,20 +20,22 @@ from django.conf import settings
 from missions.engine import alarms, crashpoints, mailbox
 from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
-from missions.engine.claims import STATEMENTS, Claimed, claim, mail_of
+from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, known_types, mail_of
 from missions.engine.clock import Estimate
+from missions.engine.controls import request
 from missions.engine.lane import open_lane
+from missions.engine.leaving import Leaving
 from missions.engine.liveness import Liveness
-from missions.engine.registry import all_types, get_type
+from missions.engine.registry import code_for, runnable
 from missions.engine.run import Run
 from missions.engine.session import Refused
 from missions.engine.threads import Threads
+from missions.engine.timer import DueTimer
 from missions.errors import StandfastError
 
 logger = logging.getLogger(__name__)
 CLAIM_MOST = 64
 AWAY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-STILL_DUE_SECONDS = 0.25  # what is due and can not be had (its row is held, its alarm fails) is not asked for in a loop
 
 
 class Incarnation:
@@ -42,16 +44,15 @@ class Incarnation:
     def __init__(self, make_context: ContextFactory, threads: Threads, concurrency: int) -> None:
         self.worker_id = secrets.randbits(63) or 1
         self.draining = False
+        self.patience = settings.MISSIONS_DRAIN_SECONDS
         self.ended = asyncio.Event()  # lost, or drained
         self.lost = False
         self._make_context, self._threads, self._concurrency = make_context, threads, concurrency
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
-        self._types = [kind.name for kind in all_types()]
+        self._types = known_types(runnable())
         self._claiming = self._again = self._ringing = self._fetching = self._mail = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at: float | None = None
-        self._rang_for = 0.0  # the latest moment that the timer has rung for
+        self._timer = DueTimer(self._clock, self._ring)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
         self._loop = asyncio.get_running_loop()
@@ -69,7 +70,7 @@ class Incarnation:
 
     # -- What runs ask (Owner) -----------------------------------------------------------------------------------------
 
-    def forget(self, run: Run, *, due: bool, wake_at: dt.datetime | None) -> None:
+    def forget(self, run: Leaving, *, due: bool, wake_at: dt.datetime | None) -> None:
         """The mission has left memory."""
         if self._runs.get(run.claimed.id) is run:
             del self._runs[run.claimed.id]
@@ -110,7 +111,7 @@ class Incarnation:
         self._again = True
         if not (self._claiming or self.draining or self.lost):
             self._claiming = True
-            self._spawn(self._claim())
+            self.spawn(self._claim())
 
     async def _claim(self) -> None:
         try:
@@ -131,8 +132,38 @@ class Incarnation:
             self._claiming = False
 
     def _begin(self, claimed: Claimed) -> None:
+        if claimed.controls:
+            self.spawn(self._steer(claimed))
+            return
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self)
-        run.own(self._spawn(attempt(run, get_type(claimed.type), self._make_context)))
+        kind = code_for(claimed.type, claimed.version)
+        run.own(self.spawn(attempt(run, kind, self._make_context)))
+
+    async def _steer(self, claimed: Claimed) -> None:
+        """A control waits: its program runs, and not the author's."""
+        mail = claimed.controls[0]
+        entries = await control_entries(self.lane, claimed, f"{CONTROL}#{mail.seq}/")
+        run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self, control=entries)
+        run.own(self.spawn(self._make_context.steer(run, mail)))
+
+    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+        """Pause a mission that can not go on by itself, and let people say what becomes of it."""
+        if run.of_control:
+            run.pause(reason, detail)
+        elif not run.has_left:
+            run.parking = True  # nothing of it starts any more
+            self.spawn(self._attend(run, reason, detail, matched_seq))
+
+    async def _attend(self, run: Leaving, reason: str, detail: str, matched_seq: int) -> None:
+        def ask() -> None:  # before the pause, so that a worker that dies in between leaves the question behind
+            request(
+                run.claimed.id, "attend", reason=reason, key=f"attend:{run.claimed.attempt}", detail=detail,
+                matched_seq=matched_seq,
+            )
+
+        await self._threads.patiently(ask)
+        run.parking = False
+        run.pause(reason, detail)
 
     def _hinted(self) -> None:
         """Something may be due, or mail may have come for what runs here."""
@@ -140,7 +171,7 @@ class Incarnation:
         self._mail = True
         if self._runs and not (self._fetching or self.lost):
             self._fetching = True
-            self._spawn(self._take_mail())
+            self.spawn(self._take_mail())
 
     async def _take_mail(self) -> None:
         """Signals for missions that run here right now; hints that come meanwhile are answered by one more look."""
@@ -155,25 +186,16 @@ class Incarnation:
     # -- Time ----------------------------------------------------------------------------------------------------------
 
     def _due_at(self, moment: dt.datetime | None) -> None:
-        """Something is due at a time (None: nothing is): one timer holds the earliest."""
+        """Something is due at a time (None: nothing is)."""
         if moment is None or self.lost:
             return
-        at, now = moment.timestamp(), self._clock.seconds()
-        at = max(at, now + STILL_DUE_SECONDS) if at <= self._rang_for else at
-        if self._timer is not None and self._timer_at is not None and self._timer_at <= at:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._loop.call_later(max(0.0, at - now), self._ring)
+        self._timer.set(moment)
 
     def _ring(self) -> None:
-        self._rang_for = max(self._rang_for, self._timer_at or 0.0)
-        self._timer = self._timer_at = None
         self.kick()
         if not self._ringing and not self.lost:
             self._ringing = True
-            self._spawn(self._ring_alarms())
+            self.spawn(self._ring_alarms())
 
     async def _ring_alarms(self) -> None:
         try:
@@ -185,7 +207,8 @@ class Incarnation:
 
     # -- The end -------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a task of the engine; one that fails fences the worker."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._spawned)
@@ -223,8 +246,7 @@ class Incarnation:
 
     async def close(self) -> None:
         """End the sessions and the tasks of this incarnation."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._timer.stop()
         await self.liveness.close()
         if hasattr(self, "lane"):
             self.lane.session.close()

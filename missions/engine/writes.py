@@ -86,6 +86,40 @@ class Outcome:
 
 
 @dataclass(slots=True, kw_only=True)
+class Turn:
+    """What changes about a mission as it is let go of; None keeps what is."""
+
+    control_done: int | None = None
+    timeline: int | None = None
+    chapter: int | None = None
+    replay_from: int | None = None
+    mail_from: int | None = None
+    version: int | None = None
+
+    @property
+    def numbers(self) -> tuple[bytes | None, ...]:
+        """The values as `turn.sql` takes them."""
+        values = (
+            self.control_done, self.timeline, self.chapter, self.replay_from, self.mail_from, self.version,
+        )
+        return tuple(None if value is None else arrays.int4(value) for value in values)
+
+
+@dataclass(slots=True, kw_only=True)
+class OpenTimeline:
+    """A new timeline, whose entry is the last draft of its write."""
+
+    number: int
+    parent: int
+    to_seq: int
+    seed: uuid.UUID
+    verb: str
+    reason: str = ""
+    guidance: str = ""
+    opened_by: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
 class Release:
     """Let go of the mission: its new state, when it is due again, and what it waits for."""
 
@@ -96,6 +130,11 @@ class Release:
     waits_for: str = ""
     step: str = ""
     outcome: Outcome | None = None
+    turn: Turn | None = None
+    reopens: bool = False  # it had ended, and goes on
+
+
+Index = OpenEffect | SettleEffect | OpenTimeline  # rows that mirror an entry of the same write
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +145,7 @@ class Write:
     head: Head
     future: asyncio.Future[int]
     drafts: Sequence[Draft] = ()
-    effect: OpenEffect | SettleEffect | None = None
+    index: Sequence[Index] = ()
     release: Release | None = None
     bytes: int = 0
 
@@ -164,20 +203,19 @@ class Batch:
         head.seq, head.link = seq, link
 
     def _index(self, write: Write) -> None:
-        head, effect = write.head, write.effect
+        head, release = write.head, write.release
         fence = (arrays.int8(head.mission_id), arrays.int4(head.attempt))
-        if isinstance(effect, OpenEffect):
-            texts = (effect.path, effect.tool, effect.key, effect.args_digest, effect.effect_class, effect.retry_safety)
-            path, *rest = (text.encode() for text in (*texts, effect.compensate))
-            numbers = (arrays.int4(head.seq), arrays.int4(head.timeline), arrays.int4(effect.chapter))
-            generation, deadline = arrays.int4(effect.generation), _micros(effect.deadline_at)
-            self.extra.append((b"effect_open", (*fence, effect.id.bytes, *numbers, path, generation, *rest, deadline)))
-        elif effect is not None:
-            settled = (effect.key.encode(), effect.state.encode(), arrays.int4(head.seq))
-            self.extra.append((b"effect_settle", (*fence, *settled)))
-        if write.release is not None and (outcome := write.release.outcome) is not None:
+        for row in write.index:
+            self.extra.append(_INDEXED[type(row)](head, fence, row))
+        if release is None:
+            return
+        if release.reopens:
+            self.extra.append((b"reopen", fence))
+        if (outcome := release.outcome) is not None:
             words = (outcome.verdict.encode(), outcome.summary.encode(), outcome.data, outcome.error.encode())
             self.outcomes.append((b"outcome", (*fence, *words)))
+        if release.turn is not None:
+            self.outcomes.append((b"turn", (*fence, *release.turn.numbers)))
 
     @property
     def rows(self) -> int:
@@ -216,3 +254,30 @@ def release_call(writes: Iterable[Write]) -> Call:
         arrays.texts([release.step[:200].encode() for _, release in pairs]),
         arrays.int4s([head.seq for head, _ in pairs]),
     )
+
+
+Fence = tuple[bytes, bytes]
+
+
+def _effect_opened(head: Head, fence: Fence, effect: OpenEffect) -> Call:
+    texts = (effect.path, effect.tool, effect.key, effect.args_digest, effect.effect_class, effect.retry_safety)
+    path, *rest = (text.encode() for text in (*texts, effect.compensate))
+    numbers = (arrays.int4(head.seq), arrays.int4(head.timeline), arrays.int4(effect.chapter))
+    generation, deadline = arrays.int4(effect.generation), _micros(effect.deadline_at)
+    return b"effect_open", (*fence, effect.id.bytes, *numbers, path, generation, *rest, deadline)
+
+
+def _effect_settled(head: Head, fence: Fence, effect: SettleEffect) -> Call:
+    return b"effect_settle", (*fence, effect.key.encode(), effect.state.encode(), arrays.int4(head.seq))
+
+
+def _timeline_opened(head: Head, fence: Fence, opened: OpenTimeline) -> Call:
+    numbers = (opened.number, opened.parent, opened.to_seq, head.seq)
+    texts = (opened.verb, opened.reason, opened.guidance, opened.opened_by)
+    words = [text.replace("\x00", "\ufffd").encode() for text in texts]
+    return b"timeline_open", (*fence, *(arrays.int4(number) for number in numbers), opened.seed.bytes, *words)
+
+
+_INDEXED: dict[type, Callable[[Head, Fence, Any], Call]] = {
+    OpenEffect: _effect_opened, SettleEffect: _effect_settled, OpenTimeline: _timeline_opened,
+}

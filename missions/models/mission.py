@@ -46,6 +46,7 @@ class Mission(models.Model):
     replay_from = models.IntegerField(default=1, help_text="The first seq that replay needs.")
     head_seq = models.IntegerField(default=0, help_text="The last seq as of the last park.")
     inbox_seq = models.IntegerField(default=0, help_text="How many signals were ever delivered.")
+    mail_from = models.IntegerField(default=0, help_text="All signals up to this one were taken by earlier chapters.")
     control_seq = models.IntegerField(default=0, help_text="The newest signal that is a control.")
     control_done = models.IntegerField(default=0, help_text="The newest control that was taken.")
     wake_at = models.DateTimeField(null=True)
@@ -54,6 +55,7 @@ class Mission(models.Model):
     waits_since = models.DateTimeField(null=True)
     step = models.CharField(max_length=200, blank=True, help_text="The path of the last entry as of the last park.")
     deadline_at = models.DateTimeField(null=True)
+    effects_off = models.BooleanField(default=False, help_text="A fork that may not change the world.")
     parent = models.BigIntegerField(null=True)
     idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
 

@@ -58,7 +58,8 @@ def wait_until(mission: Mission, holds: Callable[[Mission], bool]) -> Mission:
             mission.refresh_from_db()
             if holds(mission):
                 return mission
-            left = 0.0 if mission.ended else until - time.monotonic()
+            over = mission.ended and mission.owner is None and mission.control_seq <= mission.control_done
+            left = 0.0 if over else until - time.monotonic()
             assert left > 0, f"it is {mission.state}: {story(mission)}"
             for _ in listener.notifies(timeout=min(left, 0.5), stop_after=1):
                 pass

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
 START = frozenset({"operators", "supervisors"})
+STEER = frozenset({"operators"})
 
 
 def sees_all(user: User | AnonymousUser) -> bool:
@@ -35,6 +36,11 @@ def may_start(user: User | AnonymousUser) -> bool:
 def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:
     """Whether a person may send signals to a mission that they see: who may start missions, and who started it."""
     return may_start(user) or (user.pk is not None and user.is_active and mission.brief.started_by_id == user.pk)
+
+
+def may_steer(user: User | AnonymousUser) -> bool:
+    """Whether a person may roll back, retry and fork missions, and steer many at once."""
+    return _in_any(user, STEER)
 
 
 def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:

@@ -31,7 +31,7 @@ from missions.web.serializers import (
     ending,
 )
 
-RESERVED = ("decision:", "effect:")
+RESERVED = ("decision:", "effect:", "child:", "permit:", "control", "attend:")
 WAITS = ("decision", "signal", "timer", "tool")
 
 

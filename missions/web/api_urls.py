@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from missions.web import schema  # noqa: F401  (tells the OpenAPI generator of the token scheme)
+from missions.web import (
+    control_api,
+    schema,  # noqa: F401  (tells the OpenAPI generator of the token scheme)
+)
 from missions.web.api import MissionsView, MissionView, SignalsView
 from missions.web.record_api import (
     CheckpointsView,
@@ -25,6 +28,15 @@ urlpatterns = [
     path("missions/<uuid:uid>/timelines", TimelinesView.as_view(), name="api-timelines"),
     path("missions/<uuid:uid>/signals", SignalsView.as_view(), name="api-signals"),
     path("missions/<uuid:uid>/verify", VerifyView.as_view(), name="api-verify"),
+    path("missions/bulk", control_api.BulkView.as_view(), name="api-bulk"),
+    path("missions/<uuid:uid>/pause", control_api.pause, name="api-pause"),
+    path("missions/<uuid:uid>/stop", control_api.stop, name="api-stop"),
+    path("missions/<uuid:uid>/resume", control_api.resume, name="api-resume"),
+    path("missions/<uuid:uid>/cancel", control_api.cancel, name="api-cancel"),
+    path("missions/<uuid:uid>/retry", control_api.retry, name="api-retry"),
+    path("missions/<uuid:uid>/rollback", control_api.RollbackView.as_view(), name="api-rollback"),
+    path("missions/<uuid:uid>/fork", control_api.ForkView.as_view(), name="api-fork"),
+    path("missions/<uuid:uid>/replay", control_api.ReplayView.as_view(), name="api-replay"),
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
     path("tools", ToolsView.as_view(), name="api-tools"),

@@ -38,11 +38,13 @@ STATUS_OF: dict[type[errors.StandfastError], int] = {
     errors.UnknownMission: 404,
     errors.KeyReused: 409,
     errors.MissionEnded: 409,
+    errors.ControlRefused: 409,
     errors.PayloadTooLarge: 413,
 }
 TITLE_OF = {
     "bad_cursor": "This cursor is not one of ours",
     "bad_parameter": "A parameter of the address is not usable",
+    "control_refused": "The mission's state does not allow this",
     "csrf_failed": "The CSRF token is missing or wrong",
     "database_unavailable": "The database does not answer",
     "internal_error": "Standfast failed",
@@ -51,6 +53,7 @@ TITLE_OF = {
     "mission_ended": "The mission has ended",
     "not_authenticated": "Sign in or send a token",
     "payload_too_large": "The body is too large",
+    "preview_outdated": "The mission went on since the preview was read",
     "reserved_name": "This name is reserved",
     "scope_missing": "The token's scopes do not cover this",
     "unknown_mission": "There is no such mission",

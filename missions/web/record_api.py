@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from missions.engine import history
-from missions.models import RESTORING, Effect, EffectState, Entry, Kind, Mission
+from missions.models import RESTORING, Effect, EffectState, Entry, Kind, Mission, Timeline
 from missions.web import ledger
 from missions.web.access import visible_mission, visible_missions
 from missions.web.endpoint import Endpoint
@@ -104,7 +104,11 @@ class TimelinesView(Endpoint):
         mission = visible_mission(request.user, uid)
         rows = Entry.objects.filter(mission_id=mission.pk).values("timeline").order_by("timeline")
         spans = rows.annotate(from_seq=Min("seq"), to_seq=Max("seq"), entries=Count("seq"))
-        told = [{**span, "current": span["timeline"] == mission.timeline} for span in spans]
+        opened = {row.number: row for row in Timeline.objects.filter(mission_id=mission.pk)}
+        told = [
+            {**span, "current": span["timeline"] == mission.timeline, "opened": opened.get(span["timeline"])}
+            for span in spans
+        ]
         return Response({"results": TimelineSerializer(told, many=True).data, "next": None})
 
 

@@ -212,6 +212,18 @@ class CheckpointSerializer(serializers.Serializer[Any]):
         return summary(entry.kind, entry.payload)
 
 
+class OpenedShape(serializers.Serializer[Any]):
+    """How a timeline was opened."""
+
+    parent_timeline = serializers.IntegerField(source="parent")
+    to_seq = serializers.IntegerField(help_text="The last entry of its parent that it keeps.")
+    verb = serializers.CharField(help_text="rollback, retry, accept or fork.")
+    reason = serializers.CharField()
+    guidance = serializers.CharField()
+    opened_by = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+
+
 class TimelineSerializer(serializers.Serializer[Any]):
     """One branch of a mission's journal."""
 
@@ -220,6 +232,7 @@ class TimelineSerializer(serializers.Serializer[Any]):
     to_seq = serializers.IntegerField()
     entries = serializers.IntegerField()
     current = serializers.BooleanField()
+    opened = OpenedShape(allow_null=True, help_text="null: the first timeline.")
 
 
 class UndoShape(serializers.Serializer[Any]):

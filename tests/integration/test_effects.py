@@ -189,7 +189,7 @@ def test_verifiable_effect_that_did_not_happen_is_called_anew_only_after_its_dea
     assert effects(run) == [(1, EffectState.NOT_DONE), (2, EffectState.DONE)]
 
 
-@pytest.mark.parametrize(("choice", "state"), [("happened", "paid"), ("retry", "paid"), ("roll_back", "stopped")])
+@pytest.mark.parametrize(("choice", "state"), [("happened", "paid"), ("retry", "paid"), ("roll_back", "cancelled")])
 def test_manual_effect_in_doubt_asks_a_person(choice: str, state: str, olivia: User) -> None:
     bank.faults = ["lost before"]
     with live_worker.worker():

@@ -237,7 +237,7 @@ def test_storm_of_hints_is_answered_by_few_statements() -> None:
         with connection.cursor() as cursor:
             cursor.execute("select pg_notify(%s, hint::text) from generate_series(1, 300) as hint", [feed.DUE])
         deliver(run.pk, "last", {})
-        while not any(mail.name == "last" for mail in current._runs[run.pk].mail):
+        while not any(mail.name == "last" for mail in current._runs[run.pk].inbox._mail):
             threading.Event().wait(0.01)
         release.set()
         live_worker.ended(run)

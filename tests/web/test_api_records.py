@@ -98,8 +98,8 @@ def test_checkpoints_are_the_entries_that_replay_restores_from(audrey: User, tra
 def test_timelines_tell_their_spans_and_which_is_current(audrey: User, travelled: Mission) -> None:
     assert read(audrey, f"/missions/{travelled.uid}/timelines") == {
         "results": [
-            {"timeline": 1, "from_seq": 1, "to_seq": 4, "entries": 4, "current": False},
-            {"timeline": 2, "from_seq": 5, "to_seq": 5, "entries": 1, "current": True},
+            {"timeline": 1, "from_seq": 1, "to_seq": 4, "entries": 4, "current": False, "opened": None},
+            {"timeline": 2, "from_seq": 5, "to_seq": 5, "entries": 1, "current": True, "opened": None},
         ],
         "next": None,
     }

@@ -146,7 +146,7 @@ def strict_type() -> Iterator[str]:
 
     registry.register("test.strict", 1, "Strict", strict)
     yield "test.strict"
-    registry._types.pop("test.strict")
+    registry._types.pop(("test.strict", 1))
 
 
 def test_the_schemas_own_check_has_the_last_word(operator: Client, strict_type: str) -> None:

@@ -1,9 +1,11 @@
 -- Claim missions that are due: lock first, load afterwards with a new snapshot (load_*.sql, under the same Sync), since
--- one statement that did both would read history as of before the lock. Types unknown here are left for other workers.
+-- one statement that did both would read history as of before the lock. Types and versions unknown here are left for
+-- other workers; a control that was asked for is handled by any.
 with due as materialized (
     select id
     from missions_mission
-    where owner is null and wake_at <= missions_now() and type = any ($3::text[])
+    where owner is null and wake_at <= missions_now()
+        and (control_seq > control_done or (type, version) in (select * from unnest($3::text[], $4::int4[])))
     order by priority desc, wake_at
     limit $2::int4
     for update skip locked

@@ -6,7 +6,12 @@ where me.id = $1::int8 and me.dead_at is null
 returning
     missions_now(),
     least(
-        (select min(wake_at) from missions_mission where owner is null and wake_at is not null and type = any ($2::text[])),
+        (
+            select min(wake_at)
+            from missions_mission
+            where owner is null and wake_at is not null
+                and (control_seq > control_done or (type, version) in (select * from unnest($2::text[], $4::int4[])))
+        ),
         (select min(nominal_at) from missions_alarm where rung_at is null)
     ),
     (

@@ -1,6 +1,7 @@
 -- Let go of missions: park them, or end them. Never waits for a row lock: a row that somebody holds (a signal being
 -- delivered) is skipped, not returned, and tried again. A signal that came since the claim makes the mission due at
--- once; inbox_seq is compared with what the locked claim returned, so that no wake-up is lost.
+-- once; inbox_seq is compared with what the locked claim returned, so that no wake-up is lost. One that has ended, or
+-- is paused and waits for nobody, is woken by controls alone, and by what its owner says.
 with row as (
     select *
     from unnest(
@@ -15,7 +16,9 @@ set owner = null,
     state = row.state,
     reason = row.reason,
     wake_at = case
-        when row.state in ('completed', 'failed', 'cancelled', 'paused') then null
+        when mission.control_seq > row.inbox_seq then missions_now()
+        when row.state in ('completed', 'failed', 'cancelled') then row.wake_at
+        when row.state = 'paused' and row.waits_for = '' then row.wake_at
         when mission.inbox_seq > row.inbox_seq then missions_now()
         else row.wake_at
     end,

@@ -1,4 +1,4 @@
-"""`manage.py mission`: start, watch and check missions from a terminal (docs/cli.md).
+"""`manage.py mission`: start, watch, steer and check missions from a terminal (docs/cli.md).
 
 Exit status: 0 done, 1 refused or failed, 2 wrong usage. `--json` prints one JSON value a line, of the API's shapes.
 """
@@ -15,7 +15,7 @@ from django.db import OperationalError
 
 from missions.engine import history, mailbox, starting
 from missions.errors import StandfastError
-from missions.management import crashtest
+from missions.management import crashtest, steering
 from missions.management.display import Display
 from missions.management.following import follow
 from missions.management.inputs import USAGE, found, json_object, mission_id
@@ -37,7 +37,7 @@ Options = dict[str, Any]
 class Command(BaseCommand):
     """The operator's command line."""
 
-    help = "Start, watch and check missions."
+    help = "Start, watch, steer and check missions."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """One sub-command a verb."""
@@ -49,6 +49,7 @@ class Command(BaseCommand):
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
         crashtest.arguments(verbs.add_parser("crashtest", help="kill a mission at each position of its journal"))
+        steering.add_arguments(verbs)
         for one in verbs.choices.values():
             one.add_argument("--json", action="store_true", dest="as_json", help="one JSON value a line")
 
@@ -201,4 +202,5 @@ def verify(display: Display, options: Options) -> None:
 VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
     "crashtest": crashtest.run,
+    **steering.VERBS,
 }

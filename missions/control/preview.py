@@ -1,0 +1,129 @@
+"""What a rollback would do: what is kept, what is undone, and which effects can not be taken back.
+
+Synchronous and read-only. The digest covers what a person saw; a rollback asked for with it is carried out only while
+it still holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from django.db.models import QuerySet
+
+from missions.control.lineage import Point, snap
+from missions.engine import codec, history
+from missions.errors import UnknownTool
+from missions.governance import EffectClass, Json
+from missions.models import Effect, EffectState, Entry, Kind, Mission
+from missions.tools.registry import get_tool
+
+
+class Fate(StrEnum):
+    """What a rollback can do about an effect."""
+
+    COMPENSABLE = "compensable"  # its tool names another one that undoes it
+    UNDONE = "undone"  # it was undone before
+    IRREVERSIBLE = "irreversible"  # it stands
+    IN_DOUBT = "in_doubt"  # found out first whether it happened
+    NOT_DONE = "not_done"  # it never happened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoneEffect:
+    """One effect after the point, as people read it."""
+
+    id: str
+    seq: int
+    path: str
+    tool: str
+    sentence: str
+    state: str
+    fate: Fate
+    undo: str  # the tool that undoes it, or nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The consequences of going back to a point. Effects are in the order in which they would be undone."""
+
+    asked_seq: int
+    point: Point
+    kept: int  # entries of the current timeline that stay
+    undone: int  # entries that are left behind
+    effects: tuple[UndoneEffect, ...]
+    decisions: tuple[str, ...]  # ids of decisions that are open and would be withdrawn
+    digest: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many effects share each fate."""
+        found = Counter(str(effect.fate) for effect in self.effects)
+        return {str(fate): found[str(fate)] for fate in Fate}
+
+
+def effects_after(mission: Mission, seq: int) -> QuerySet[Effect]:
+    """The mission's own effects whose intent came after an entry, the newest first; undoing itself is left out."""
+    later = Effect.objects.filter(mission_id=mission.pk, seq__gt=seq)
+    return later.exclude(path__startswith="control#").order_by("-seq")
+
+
+def fate_of(effect: Effect) -> Fate:
+    """What can be done about an effect."""
+    if effect.state in (EffectState.INTENDED, EffectState.IN_DOUBT):
+        return Fate.IN_DOUBT
+    if effect.state == EffectState.DONE:
+        return Fate.COMPENSABLE if undo_tool(effect) else Fate.IRREVERSIBLE
+    return Fate.UNDONE if effect.state == EffectState.UNDONE else Fate.NOT_DONE
+
+
+def undo_tool(effect: Effect) -> str:
+    """The name of the tool that takes this effect back, or nothing where none is known here."""
+    if effect.effect_class == EffectClass.IRREVERSIBLE or not effect.compensate:
+        return ""
+    try:
+        return get_tool(effect.compensate).name
+    except UnknownTool:
+        return ""
+
+
+def open_decisions(mission: Mission, after: int) -> list[str]:
+    """The ids of decisions that were asked after an entry and not answered yet."""
+    rows = Entry.objects.filter(mission_id=mission.pk, seq__gt=after, kind__in=(Kind.ASKED, Kind.ANSWERED))
+    asked: dict[str, None] = {}
+    for entry in history.decode(list(rows.order_by("seq"))):
+        if entry.kind == Kind.ASKED:
+            asked[entry.payload["decision"]] = None
+        else:
+            asked.pop(entry.payload["decision"], None)
+    return list(asked)
+
+
+def preview(mission: Mission, to_seq: int) -> Preview:
+    """What going back to an entry would do. Raises ControlRefused for one that the timeline does not hold."""
+    point = snap(mission, to_seq)
+    rows = list(effects_after(mission, point.seq))
+    intents = {
+        entry.seq: entry.payload
+        for entry in history.decode(
+            list(Entry.objects.filter(mission_id=mission.pk, seq__in=[effect.seq for effect in rows]))
+        )
+    }
+    effects = tuple(_undone(effect, intents.get(effect.seq, {})) for effect in rows)
+    entries = Entry.objects.filter(mission_id=mission.pk, timeline__lte=mission.timeline)
+    decisions = tuple(open_decisions(mission, point.seq))
+    told = {"point": asdict(point), "effects": [[one.id, one.state] for one in effects], "decisions": decisions}
+    return Preview(
+        asked_seq=to_seq, point=point, kept=entries.filter(seq__lte=point.seq).count(),
+        undone=entries.filter(seq__gt=point.seq).count(), effects=effects, decisions=decisions,
+        digest=codec.digest_of({**told, "decisions": list(decisions)}),
+    )
+
+
+def _undone(effect: Effect, intent: Json) -> UndoneEffect:
+    return UndoneEffect(
+        id=str(effect.pk), seq=effect.seq, path=effect.path, tool=effect.tool,
+        sentence=str(intent.get("sentence") or effect.tool), state=effect.state, fate=fate_of(effect),
+        undo=undo_tool(effect),
+    )

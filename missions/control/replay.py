@@ -1,0 +1,137 @@
+"""Replaying a stored journal against the code of this process, without effects: would the mission go on?
+
+Nothing is claimed, written or called. The run ends where the record does; what would come next is never started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from missions.context import Context
+from missions.control.lineage import spans
+from missions.engine import codec
+from missions.engine.attempt import ENDS
+from missions.engine.claims import Claimed, Recorded
+from missions.engine.clock import Estimate
+from missions.engine.lane import Lane
+from missions.engine.leaving import Leaving
+from missions.engine.registry import MissionType, code_for
+from missions.engine.run import Run
+from missions.errors import StandfastError, Suspended, UnknownType
+from missions.models import Entry, Mission, Payload, Timeline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What a replay found. `ok` is None where this process has no code for the mission's type and version."""
+
+    ok: bool | None
+    version: int  # of the code
+    entries: int  # that the code asked for, in their order
+    detail: str = ""  # where it differs, and how
+
+
+class Rehearsal(Run):
+    """A run that stops where its record does."""
+
+    def _settle(self) -> None:
+        if self.record:
+            super()._settle()
+        else:
+            cast(Bystander, self.owner).stop(self)
+
+
+class Bystander:
+    """Stands in for the worker: nothing leaves a replay."""
+
+    draining = False
+    patience = 0.0
+
+    def __init__(self) -> None:
+        self.detail = ""
+
+    def stop(self, run: Leaving) -> None:
+        """The record is exhausted, or differs: nothing more may run."""
+        run.parking = True
+        asyncio.get_running_loop().call_soon(run.poison)  # which cancels all but the task that it is called from
+
+    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+        """The code differs from the record."""
+        self.detail = detail
+        self.stop(run)
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Nothing has to be fetched here."""
+        raise NotImplementedError
+
+    def forget(self, run: Leaving, *, due: bool, wake_at: dt.datetime | None) -> None:
+        """Nothing was claimed."""
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Nothing fresh runs."""
+        raise Suspended
+
+    async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Nothing fresh runs."""
+        raise Suspended
+
+    def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
+        """Nothing was called."""
+
+
+def replay(mission: Mission) -> Replayed:
+    """Replay one mission's current timeline and chapter. Synchronous; reads only."""
+    try:
+        kind = code_for(mission.type, mission.version)
+    except UnknownType as error:
+        return Replayed(ok=None, version=mission.version, entries=0, detail=str(error))
+    entries = list(_recorded(mission))
+    seeds = {row.number: row.seed for row in Timeline.objects.filter(mission_id=mission.pk)}
+    return asyncio.run(_rehearse(mission, kind, entries, seeds))
+
+
+async def _rehearse(mission: Mission, kind: MissionType, entries: list[Recorded], seeds: Any) -> Replayed:
+    owner = Bystander()
+    claimed = Claimed(
+        id=mission.pk, uid=mission.uid, type=mission.type, version=kind.version, attempt=mission.attempt,
+        timeline=mission.timeline, chapter=mission.chapter, inbox_seq=mission.inbox_seq, control_seq=0, control_done=0,
+        title="", started_by_id=None, head_seq=mission.head_seq, last_kind="", link=b"", entries=entries, seeds=seeds,
+    )
+    run = Rehearsal(claimed, cast(Lane, None), Estimate(), owner, whole=True)
+    task = asyncio.create_task(_body(run, kind))
+    run.own(task)
+    await asyncio.wait({task})
+    replayed = sum(1 for entry in entries if entry.seq <= run.matched_seq)
+    return Replayed(ok=not owner.detail, version=kind.version, entries=replayed, detail=owner.detail)
+
+
+async def _body(run: Run, kind: MissionType) -> None:
+    try:
+        context = Context(run)
+        context.enter()
+        await kind.function(context, kind.parse_input(run.input))
+    except (Suspended, asyncio.CancelledError):
+        return
+    except StandfastError:
+        pass  # an ending like any other
+    except Exception as error:
+        if run.record:
+            run.owner.attend(run, "divergence", codec.words(error), matched_seq=run.matched_seq)
+    if not run.has_left:
+        run.finished()
+
+
+def _recorded(mission: Mission) -> Iterator[Recorded]:
+    kept = spans(mission)
+    rows = Entry.objects.filter(mission_id=mission.pk, seq__gte=mission.replay_from).order_by("seq")
+    for row in rows.iterator(chunk_size=500):
+        if row.kind in ENDS or not any(low <= row.seq and (high is None or row.seq <= high) for low, high in kept):
+            continue
+        body = row.payload if row.payload is not None else Payload.objects.get(pk=bytes(row.stored or b"")).body
+        yield Recorded(
+            row.seq, row.timeline, row.kind, row.path, bytes(row.input_hash), bytes(body), row.recorded_at
+        )

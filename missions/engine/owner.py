@@ -1,0 +1,36 @@
+"""What a run needs of the worker that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from missions.engine.leaving import Leaving
+
+
+class Owner(Protocol):
+    """What a run needs of the worker that runs it."""
+
+    draining: bool
+    patience: float  # seconds that a running step is given to come to its record before a pause
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run a task of the engine; one that fails fences the worker."""
+
+    def forget(self, run: Leaving, *, due: bool, wake_at: dt.datetime | None) -> None:
+        """The mission has left memory; it may be claimed at once (`due`), at a time, or when something happens."""
+
+    async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run synchronous code of the author in a thread with its own database connection, once."""
+
+    async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a verb of our own in a thread; where the database is away it is waited for, and the verb repeated."""
+
+    def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
+        """A call of a mission that left memory has answered after all; keep that as evidence in its mailbox."""
+
+    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+        """The mission can not go on by itself: pause it, and let people say what becomes of it."""

@@ -1,0 +1,336 @@
+"""Controls on a real database and a real worker: pause to rollback, what is undone, and what stands."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from approvals import votes
+from approvals.models import Decision
+from approvals.policies import document, versions
+from missions.authoring import Context, ToolCall, ToolFailed, Verdict, mission, tool
+from missions.control import preview
+from missions.engine import controls, history
+from missions.engine.mailbox import deliver
+from missions.engine.starting import start
+from missions.errors import ControlRefused
+from missions.models import Effect, EffectState, Mission, Outcome, Timeline
+from tests import live_worker
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Till:
+    """What the tools of these tests did to the world, each request by its key."""
+
+    def __init__(self) -> None:
+        self.booked: list[tuple[str, int]] = []  # key, amount; an undoing is negative
+        self.closed = False
+        self.price = 900
+        self.steps: list[str] = []
+        self.may_end = threading.Event()
+
+    @property
+    def amounts(self) -> list[int]:
+        return [amount for _, amount in self.booked]
+
+    def book(self, key: str, amount: int) -> dict[str, Any]:
+        if self.closed:
+            raise ToolFailed("The till is closed.", code="closed")
+        self.booked.append((key, amount))
+        return {"amount": amount, "booking": len(self.booked)}
+
+
+till = Till()
+
+
+@tool(name="till.pay", effect="write", retry_safety="manual", compensate="till.take_back", sentence="Pay {amount}")
+async def pay(call: ToolCall, amount: int) -> dict[str, Any]:
+    """Pay"""
+    return till.book(call.idempotency_key, amount)
+
+
+@tool(name="till.take_back", effect="write", retry_safety="manual", sentence="Take back {amount}")
+async def take_back(call: ToolCall, amount: int, booking: int) -> dict[str, Any]:
+    """Take back"""
+    return till.book(call.idempotency_key, -amount)
+
+
+@tool(name="till.gift", effect="irreversible", retry_safety="manual", sentence="Give {amount}")
+async def gift(call: ToolCall, amount: int) -> dict[str, Any]:
+    """Give"""
+    return till.book(call.idempotency_key, amount)
+
+
+def current_price() -> int:
+    return till.price
+
+
+def noted(name: str) -> str:
+    till.steps.append(name)
+    return name
+
+
+@mission("till.order", version=1)
+async def order(m: Context, request: dict[str, Any]) -> Verdict:
+    """Wait for the go, pay what it costs now, and wait again."""
+    await m.step("prepare", noted, "prepare")
+    await m.wait_for_signal("amount")
+    price = await m.step("price", current_price)
+    receipt = await m.tool(request["tool"], amount=price)
+    await m.step("file", noted, "file")
+    await m.wait_for_signal("close")
+    return Verdict("paid", data=receipt)
+
+
+@mission("till.slow", version=1)
+async def slow(m: Context, request: dict[str, Any]) -> None:
+    """A step that ends when the test says so."""
+    await m.step("long", long_step)
+    await m.wait_for_signal("close")
+
+
+async def long_step() -> str:
+    till.steps.append("began")
+    await asyncio.to_thread(till.may_end.wait, live_worker.PATIENCE)
+    return "ended"
+
+
+@mission("till.fragile", version=1)
+async def fragile(m: Context, request: dict[str, Any]) -> Verdict:
+    """Pay twice."""
+    await m.tool("till.pay", amount=1)
+    await m.tool("till.pay", amount=2)
+    return Verdict("paid")
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> None:
+    till.__init__()  # type: ignore[misc]
+    rules = [{"name": "free", "scope": {"tool": "till.*"}, "effect": "allow", "reason": "A test."}]
+    versions.load(document.check({"name": "till", "mode": "enforce", "rules": rules}), activate=True, via="test")
+
+
+def begin(kind: str = "till.order", by: User | None = None, **request: Any) -> Mission:
+    return start(kind, {"tool": "till.pay", **request}, started_by=by)[0]
+
+
+def kinds(mission: Mission) -> list[str]:
+    return [entry.kind for entry in history.entries(mission.pk)]
+
+
+def seq_of(mission: Mission, kind: str, nth: int = 1) -> int:
+    return [entry.seq for entry in history.entries(mission.pk) if entry.kind == kind][nth - 1]
+
+
+def paid(mission: Mission, amount: int) -> Mission:
+    """The mission once it has paid and waits to be closed."""
+    live_worker.parked(mission, "signal:amount")
+    till.price = amount
+    deliver(mission.pk, "amount", {})
+    return live_worker.parked(mission, "signal:close")
+
+
+def taken(mission: Mission, seq: int) -> Mission:
+    return live_worker.wait_until(mission, lambda now: now.control_done >= seq and now.owner is None)
+
+
+def answer(mission: Mission, who: User, choice: str) -> None:
+    decision = Decision.objects.get(mission=mission, state="open")
+    votes.cast(decision.pk, who, "approve", decision.digest, choice=choice, channel="api")
+
+
+def test_paused_mission_keeps_its_mail_and_goes_on_when_resumed() -> None:
+    with live_worker.worker():
+        run = live_worker.parked(begin(), "signal:amount")
+        taken(run, controls.request(run.pk, "pause", reason="Lunch", by="olivia"))
+        assert (run.state, run.reason) == ("paused", "paused by a person")
+        till.price = 5
+        deliver(run.pk, "amount", {})
+        run.refresh_from_db()
+        assert run.wake_at is None and till.booked == []
+        controls.request(run.pk, "resume", by="olivia")
+        live_worker.parked(run, "signal:close")
+    assert till.amounts == [5] and till.steps == ["prepare", "file"]
+    assert [kind for kind in kinds(run) if kind in ("control", "paused", "resumed")] == [
+        "control", "paused", "control", "resumed",
+    ]  # fmt: skip
+    assert history.verify(run).ok
+
+
+def test_pause_waits_for_a_running_step_and_stop_cuts_it_off() -> None:
+    with live_worker.worker():
+        patient, cut = begin("till.slow"), begin("till.slow")
+        live_worker.wait_until(cut, lambda now: till.steps == ["began", "began"])
+        stopped = controls.request(cut.pk, "stop")
+        taken(cut, stopped)
+        assert cut.reason == "stopped by a person" and "step" not in kinds(cut)
+        paused = controls.request(patient.pk, "pause")
+        till.may_end.set()
+        taken(patient, paused)
+        assert patient.state == "paused" and "step" in kinds(patient)
+        controls.request(cut.pk, "resume")
+        live_worker.parked(cut, "signal:close")
+    assert till.steps == ["began"] * 3  # what was cut off ran again, what was recorded did not
+
+
+def test_cancel_ends_it_and_leaves_what_was_done_unless_asked_to_undo() -> None:
+    with live_worker.worker():
+        left, undone = begin(), begin()
+        paid(left, 5), paid(undone, 6)
+        controls.request(left.pk, "cancel", reason="Not wanted", by="olivia")
+        controls.request(undone.pk, "cancel", reason="Not wanted", by="olivia", compensate=True)
+        live_worker.ended(left), live_worker.ended(undone)
+    assert (left.state, undone.state) == ("cancelled", "cancelled")
+    assert till.amounts == [5, 6, -6]
+    assert left.outcome.summary == "Not wanted" and left.outcome.verdict == "cancelled"
+    states = dict(Effect.objects.exclude(tool="till.take_back").values_list("mission_id", "state"))
+    assert states == {left.pk: "done", undone.pk: "undone"}
+
+
+def test_rollback_undoes_the_payment_and_the_new_timeline_pays_anew() -> None:
+    with live_worker.worker():
+        run = paid(begin(), 900)
+        to_seq = seq_of(run, "step")
+        seen = preview.preview(run, to_seq)
+        assert seen.counts["compensable"] == 1 and seen.point.seq == to_seq
+        till.price = 700
+        asked = {"to": to_seq, "preview_digest": seen.digest, "guidance": "700 is right"}
+        controls.request(run.pk, "rollback", reason="Wrong amount", by="olivia", **asked)
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and now.waits_for == "signal:close")
+    # The signal was consumed after the point, so it came back.
+    assert till.amounts == [900, -900, 700]
+    assert len({key for key, _ in till.booked}) == 3
+    assert till.steps == ["prepare", "file", "file"]
+    opened = Timeline.objects.get(mission_id=run.pk)
+    assert (opened.number, opened.parent, opened.to_seq, opened.guidance) == (2, 1, to_seq, "700 is right")
+    assert history.verify(run).ok
+    generations = Effect.objects.filter(tool="till.pay").order_by("seq").values_list("generation", "state")
+    assert list(generations) == [(1, "undone"), (2, "done")]
+
+
+def test_completed_mission_is_rolled_back_and_adopts_what_stands() -> None:
+    with live_worker.worker():
+        run = paid(begin(tool="till.gift"), 900)
+        deliver(run.pk, "close", {})
+        live_worker.ended(run)
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and now.state == "completed")
+    assert till.amounts == [900]
+    adopted = next(entry.payload for entry in history.entries(run.pk) if entry.payload.get("adopted"))
+    assert adopted["result"]["amount"] == 900 and "stands" in adopted["why"]
+    assert history.verify(run).ok and Outcome.objects.get(mission=run).verdict == "paid"
+
+
+@pytest.mark.parametrize(
+    ("choice", "amounts", "verdict"),
+    [("adopt", [900], "paid"), ("both", [900, 700], "paid"), ("stop", [900], "stopped")],
+)
+def test_standing_effect_with_other_arguments_opens_one_decision(
+    olivia: User, choice: str, amounts: list[int], verdict: str
+) -> None:
+    with live_worker.worker():
+        run = paid(begin(tool="till.gift"), 900)
+        till.price = 700
+        deliver(run.pk, "close", {})
+        live_worker.ended(run)
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.parked(run, "decision:")
+        assert till.amounts == [900] and Decision.objects.get(mission=run).kind == "standing"
+        answer(run, olivia, choice)
+        live_worker.ended(run)
+    assert (till.amounts, run.outcome.verdict) == (amounts, verdict)
+
+
+def test_rollback_of_a_preview_that_no_longer_holds_is_not_carried_out() -> None:
+    with live_worker.worker():
+        run = live_worker.parked(begin(), "signal:amount")
+        seen = preview.preview(run, 2)
+        paid(run, 5)
+        asked = controls.request(run.pk, "rollback", to=2, preview_digest=seen.digest)
+        taken(run, asked)
+        live_worker.parked(run, "signal:close")
+    assert run.timeline == 1 and till.amounts == [5]
+    assert "was not carried out" in next(e.payload["text"] for e in history.entries(run.pk) if e.kind == "observed")
+
+
+def test_failed_undo_asks_people_and_the_rollback_waits(olivia: User) -> None:
+    with live_worker.worker():
+        run = paid(begin(), 900)
+        till.closed = True
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.parked(run, "decision:")
+        assert run.timeline == 1
+        till.closed = False
+        answer(run, olivia, "retry")
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and now.waits_for == "signal:close")
+    assert till.amounts == [900, -900, 900]
+
+
+def test_undo_that_people_leave_done_stands(olivia: User) -> None:
+    with live_worker.worker():
+        run = paid(begin(), 900)
+        till.closed = True
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.parked(run, "decision:")
+        answer(run, olivia, "leave")
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and now.waits_for == "signal:close")
+    assert till.amounts == [900]
+    assert Effect.objects.get(tool="till.pay").state == EffectState.DONE
+
+
+def test_failed_missions_are_tried_again_and_repeat_nothing() -> None:
+    with live_worker.worker():
+        run = begin("till.fragile")
+        till_closes = threading.Event()
+        original = till.book
+
+        def second_fails(key: str, amount: int) -> dict[str, Any]:
+            if amount == 2 and not till_closes.is_set():
+                raise ToolFailed("The bank is away.", code="outage")
+            return original(key, amount)
+
+        till.book = second_fails  # type: ignore[method-assign]
+        live_worker.ended(run)
+        assert run.state == "failed" and till.amounts == [1]
+        till_closes.set()
+        controls.request(run.pk, "retry", by="olivia")
+        live_worker.wait_until(run, lambda now: now.state == "completed")
+    assert till.amounts == [1, 2] and run.timeline == 2
+    assert Outcome.objects.get(mission=run).verdict == "paid"
+
+
+def test_verbs_that_mean_nothing_in_a_state_are_refused() -> None:
+    with live_worker.worker():
+        run = paid(begin(), 5)
+        with pytest.raises(ControlRefused):
+            controls.request(run.pk, "resume")
+        with pytest.raises(ControlRefused):
+            controls.request(run.pk, "retry")
+        deliver(run.pk, "close", {})
+        live_worker.ended(run)
+        for verb in ("pause", "resume", "cancel", "retry", "stop"):
+            with pytest.raises(ControlRefused):
+                controls.request(run.pk, verb)
+
+
+def test_same_key_counts_once() -> None:
+    with live_worker.worker():
+        run = live_worker.parked(begin(), "signal:amount")
+        first = controls.request(run.pk, "pause", key="k")
+        taken(run, first)
+        assert controls.request(run.pk, "pause", key="k") == first
+    assert kinds(run).count("paused") == 1
+
+
+def test_mission_of_an_unknown_type_can_be_cancelled() -> None:
+    run = begin()
+    Mission.objects.filter(pk=run.pk).update(type="till.gone")
+    controls.request(run.pk, "cancel", reason="Its code is gone")
+    with live_worker.worker():
+        live_worker.ended(run)
+    assert run.state == "cancelled" and till.steps == []
