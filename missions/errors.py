@@ -223,6 +223,12 @@ class ScheduleExists(StandfastError):
     code = "schedule_exists"
 
 
+class Guarded(StandfastError):
+    """A mission's body or a plain step did what only tools may do; nothing came of it."""
+
+    code = "guarded"
+
+
 class PooledConnection(StandfastError):
     """The database is reached through a pooler in transaction mode; mission workers need a direct connection."""
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from missions.context.base import Calls, current_branch
+from missions.engine import guard
 from missions.engine.branches import Branch, durable
 
 
@@ -31,7 +32,7 @@ class Strands(Calls):
             branch.enter()
             current_branch.set(branch)
             try:
-                results[index] = await call
+                results[index] = await guard.under(run.scope, call)
             except GeneratorExit:
                 raise
             except BaseException as error:  # SystemExit would end the worker, a lost cancellation the count

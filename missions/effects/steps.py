@@ -10,13 +10,13 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from missions.engine import codec
+from missions.engine import codec, guard
 from missions.engine.branches import Wait, being_cancelled
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
 from missions.engine.verdict import RetryPolicy
 from missions.engine.writes import Draft
-from missions.errors import StepFailed
+from missions.errors import Guarded, StepFailed
 from missions.governance import Json
 from missions.models import Kind
 
@@ -34,7 +34,7 @@ class StepRun:
         self._title = codec.title_of(function, name)
         self._words: Json = {"name": name, "title": self._title}
         # What leaks out of the function besides errors ends the step as well, never the worker or the branch.
-        self._caught: tuple[type[BaseException], ...] = (*retry.on, SystemExit, asyncio.CancelledError)
+        self._caught: tuple[type[BaseException], ...] = (*retry.on, Guarded, SystemExit, asyncio.CancelledError)
         self._failures = 0
         self._resume_at: dt.datetime | None = None
 
@@ -54,7 +54,7 @@ class StepRun:
 
     def _fold(self, entry: Recorded) -> None:
         if entry.kind == Kind.STEP_FAILED:
-            raise _failed(entry.payload["error"])
+            raise self._failed(entry.payload["error"])
         if entry.kind != Kind.BACKOFF:
             self._run.unexpected(entry, self._path)
         self._failures, self._resume_at = self._failures + 1, dt.datetime.fromisoformat(entry.payload["resume_at"])
@@ -68,11 +68,14 @@ class StepRun:
 
     async def _try(self) -> bytes | None:
         """Run the function: the entry's payload, or None after recording that it is tried again."""
+        scope = guard.Guarding(guard.STEP, self._function)
         try:
             if codec.is_async(self._function):
-                value = await self._function(*self._args, **self._kwargs)
+                with scope:
+                    value = await self._function(*self._args, **self._kwargs)
             else:
-                value = await self._run.owner.in_thread(lambda: self._function(*self._args, **self._kwargs))
+                call = guard.inside(scope, lambda: self._function(*self._args, **self._kwargs))
+                value = await self._run.owner.in_thread(call)
             return codec.dump({**self._words, "result": value})
         except self._caught as error:
             if being_cancelled():
@@ -83,13 +86,17 @@ class StepRun:
     async def _put_off(self, error: BaseException) -> None:
         self._failures += 1
         told = {"type": type(error).__name__, "message": codec.words(error)}
-        if self._failures >= self._retry.attempts:
+        if self._failures >= self._retry.attempts or isinstance(error, Guarded):
             await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}))
-            raise _failed(told) from error
+            raise self._failed(told) from error
         self._resume_at = self._run.clock.now() + dt.timedelta(seconds=self._retry.delay(self._failures))
         why = {"why": told["message"], "count": self._failures, "resume_at": self._resume_at.isoformat()}
         await self._append(Kind.BACKOFF, codec.dump({**self._words, **why}))
 
-
-def _failed(error: Json) -> StepFailed:
-    return StepFailed(error["message"], type=error["type"])
+    def _failed(self, error: Json) -> StepFailed | Guarded:
+        if error["type"] != Guarded.__name__:
+            return StepFailed(error["message"], type=error["type"])
+        violation = Guarded(error["message"])
+        if self._run.scope is not None:  # it ends the mission, whatever the author makes of it
+            self._run.scope.violation = violation
+        return violation

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from missions.engine import codec
+from missions.engine import codec, guard
 from missions.engine.chapters import chapter_release
 from missions.engine.claims import Mail, more_entries
 from missions.engine.holding import held_back
@@ -89,7 +89,10 @@ async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     context.enter()
     try:
         try:
-            verdict = verdict_of(await kind.function(context, kind.parse_input(run.input)))
+            request, run.scope = kind.parse_input(run.input), guard.Guarding(guard.BODY, kind.function)
+            with run.scope:
+                returned = await kind.function(context, request)
+            verdict = verdict_of(returned)
         except Refusal as refusal:
             verdict = Verdict(refusal.verdict, codec.words(refusal), refusal.facts)
         run.finished()

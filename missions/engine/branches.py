@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from missions.engine import guard
 from missions.errors import MisusedContext
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ def durable(call: _Call) -> _Call:
 
     @functools.wraps(call)
     async def whole(context: Any, /, *args: Any, **kwargs: Any) -> Any:
+        token = guard.free()
         try:
             return await call(context, *args, **kwargs)
         except asyncio.CancelledError:
             if being_cancelled():
                 context.cut_off()
             raise
+        finally:
+            guard.restore(token)
 
     return cast(_Call, whole)
 

@@ -24,6 +24,7 @@ from missions.engine.branches import Wait
 from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
 from missions.engine.codec import load
+from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
 from missions.engine.owner import Owner
@@ -55,6 +56,7 @@ class Run(Leaving):
         self.live = not self.record
         self.running = 1
         self.matched_seq = self.first.seq
+        self.scope: Guarding | None = None  # the guard of the mission's body
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
 

@@ -16,7 +16,7 @@ from django.db import OperationalError
 from missions.engine import history, mailbox, starting
 from missions.errors import StandfastError
 from missions.keeping import reading
-from missions.management import archiving, steering
+from missions.management import archiving, crashtest, steering
 from missions.management.display import Display
 from missions.management.following import follow
 from missions.management.inputs import USAGE, found, json_object, mission_id, moment
@@ -50,6 +50,7 @@ class Command(BaseCommand):
             verbs.add_parser(verb, help=text).add_argument("id", type=mission_id, metavar="ID")
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
+        crashtest.arguments(verbs.add_parser("crashtest", help="kill a mission at each position of its journal"))
         steering.add_arguments(verbs)
         archiving.add_arguments(verbs)
         for one in verbs.choices.values():
@@ -211,6 +212,7 @@ def verify(display: Display, options: Options) -> None:
 
 VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
+    "crashtest": crashtest.run,
     **steering.VERBS,
     **archiving.VERBS,
 }
