@@ -35,6 +35,10 @@ class Migration(migrations.Migration):
             name='waits_for',
             field=models.CharField(blank=True, help_text='`decision:ID`, `signal:NAME`, `child:ID`, `mission:ID` or `timer`.', max_length=200),
         ),
+        migrations.AddIndex(
+            model_name='mission',
+            index=models.Index(condition=models.Q(('parent__isnull', False)), fields=['parent'], name='mission_parent'),
+        ),
         migrations.CreateModel(
             name='Dependency',
             fields=[
@@ -47,7 +51,7 @@ class Migration(migrations.Migration):
                 ('made_at', models.DateTimeField(db_default=missions.models.fields.DatabaseNow())),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('met_at', None)), fields=['on_mission_id'], name='dependency_awaited')],
+                'indexes': [models.Index(fields=['on_mission_id'], name='dependency_awaited')],
                 'constraints': [models.UniqueConstraint(fields=('mission_id', 'on_mission_id'), name='dependency_once')],
             },
         ),

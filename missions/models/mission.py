@@ -66,6 +66,7 @@ class Mission(models.Model):
         indexes = [
             models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
+            models.Index(fields=["parent"], name="mission_parent", condition=Q(parent__isnull=False)),
         ]
 
     def __str__(self) -> str:

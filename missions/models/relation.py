@@ -6,7 +6,6 @@ A row is written in the transaction that starts the younger mission; the record 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
 
 from missions.models.fields import DatabaseNow
 
@@ -52,7 +51,7 @@ class Dependency(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["mission_id", "on_mission_id"], name="dependency_once")]
-        indexes = [models.Index(fields=["on_mission_id"], name="dependency_awaited", condition=Q(met_at=None))]
+        indexes = [models.Index(fields=["on_mission_id"], name="dependency_awaited")]
 
     def __str__(self) -> str:
         return f"{self.mission_id} after {self.on_mission_id}"

@@ -17,6 +17,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HOURLY = {"type": parcels.TYPE, "input": parcels.INPUT, "cron": "0 * * * *"}
 
 
+@pytest.fixture(autouse=True)
+def _only_schedules_ring() -> None:
+    """The watch over the housekeeping has an alarm of its own, which a moved clock would ring as well."""
+    Alarm.objects.all().delete()
+
+
 def hourly(name: str = "hourly", **fields: Any) -> Schedule:
     return schedules.create(name, **{**HOURLY, **fields})
 
