@@ -93,6 +93,7 @@ MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
 MISSIONS_STALL_SECONDS = env.seconds("MISSIONS_STALL_SECONDS", 30.0, low=0.1, high=3600)
+MISSIONS_GUARD = env.flag("MISSIONS_GUARD", default=True)
 MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
 MISSIONS_KEEP_DAYS = env.integer("MISSIONS_KEEP_DAYS", 0, low=0, high=36_500)  # 0: for ever
 MISSIONS_ARCHIVE_DIR = env.text("MISSIONS_ARCHIVE_DIR")  # empty: bundles lie in the database

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from missions.context import Context
+from missions.context.relations import ChildHandle
 from missions.engine import registry
 from missions.engine.budgets import Budget
 from missions.engine.checkpoints import Checkpoint
@@ -17,6 +18,7 @@ from missions.engine.verdict import RetryPolicy, Verdict
 from missions.errors import (
     BudgetExhausted,
     ChangesRequested,
+    ChildFailed,
     Denied,
     EffectNotDone,
     Expired,
@@ -27,6 +29,7 @@ from missions.errors import (
     PayloadTooLarge,
     Rejected,
     ResultUnusable,
+    SpawnRefused,
     StepFailed,
     StepTimedOut,
     Stopped,
@@ -38,10 +41,10 @@ from missions.tools.calls import StepCall
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ArtifactRef", "Budget", "BudgetExhausted", "ChangesRequested", "Checkpoint", "Context", "Denied", "EffectNotDone",
-    "Expired", "GivenUp", "InvalidInput", "MisusedContext", "OutcomeUnknown", "PayloadTooLarge", "ProbeResult",
-    "Rejected", "ResultUnusable", "RetryPolicy", "StepCall", "StepFailed", "StepTimedOut", "Stopped", "ToolCall",
-    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
+    "ArtifactRef", "Budget", "BudgetExhausted", "ChangesRequested", "Checkpoint", "ChildFailed", "ChildHandle",
+    "Context", "Denied", "EffectNotDone", "Expired", "GivenUp", "InvalidInput", "MisusedContext", "OutcomeUnknown",
+    "PayloadTooLarge", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "SpawnRefused", "StepCall",
+    "StepFailed", "StepTimedOut", "Stopped", "ToolCall", "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)

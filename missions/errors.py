@@ -226,6 +226,40 @@ class MisusedContext(StandfastError):
     code = "misused_context"
 
 
+class SpawnRefused(StandfastError):
+    """The child can not be started as it was asked for; the message says why."""
+
+    code = "spawn_refused"
+
+
+class ChildFailed(StandfastError):
+    """A child ended without a verdict; `state` and `error` say how."""
+
+    code = "child_failed"
+
+    def __init__(self, message: str | None = None, *, state: str = "", error: str = "") -> None:
+        super().__init__(message, state=state, error=error)
+        self.state, self.error = state, error
+
+
+class UnknownSchedule(StandfastError):
+    """There is no such schedule."""
+
+    code = "unknown_schedule"
+
+
+class ScheduleExists(StandfastError):
+    """A schedule of this name exists."""
+
+    code = "schedule_exists"
+
+
+class Guarded(StandfastError):
+    """A mission's body or a plain step did what only tools may do; nothing came of it."""
+
+    code = "guarded"
+
+
 class PooledConnection(StandfastError):
     """The database is reached through a pooler in transaction mode; mission workers need a direct connection."""
 

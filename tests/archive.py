@@ -14,15 +14,17 @@ from approvals import votes
 from missions.engine import chain, codec
 from missions.engine.clock import database_now
 from missions.keeping import archive, bundle, shelf
-from missions.models import Archived, Entry, Kind, Mission, Payload, Signal, Timeline
+from missions.models import Archived, Child, Dependency, Entry, Kind, Mission, Payload, Signal, State, Timeline
 from tests import decisions, parcels, rail
 
 TABLES = {  # and the column by which rows belong to a mission
     "missions_mission": "id", "missions_brief": "mission_id", "missions_outcome": "mission_id",
     "missions_journal": "mission_id", "missions_signal": "mission_id", "missions_effect": "mission_id",
+    "missions_child": "child_id", "missions_dependency": "mission_id",
     "missions_takeover": "mission_id", "missions_timeline": "mission_id", "approvals_decision": "mission_id",
     "approvals_vote": "mission_id", "approvals_tier": "decision_id",
 }  # fmt: skip
+GONE = 2**40  # the id of a mission that left before
 OF_DECISIONS = "decision_id in (select id from approvals_decision where mission_id = %s)"
 
 
@@ -49,6 +51,10 @@ def whole(starter: User, voter: User, **options: Any) -> Mission:
     Timeline.objects.create(
         mission_id=mission.pk, number=2, parent=1, to_seq=2, opened_seq=3, kept=[(1, 3), (3, None)], seed=uuid.uuid4(),
         verb="rollback", opened_at=database_now(),
+    )
+    Child.objects.create(child_id=mission.pk, parent_id=GONE, timeline=1, chapter=1, path="spawn#1")
+    Dependency.objects.create(
+        mission_id=mission.pk, on_mission_id=GONE, met_at=database_now(), ended_as=State.COMPLETED
     )
     mission.refresh_from_db()
     return parcels.complete(mission)

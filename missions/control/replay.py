@@ -116,10 +116,8 @@ async def _body(run: Run, kind: MissionType) -> None:
         await kind.function(context, kind.parse_input(run.input))
     except (Suspended, asyncio.CancelledError):
         return
-    except StandfastError:
-        pass  # an ending like any other
     except Exception as error:
-        if run.record:
+        if run.record and not isinstance(error, StandfastError):  # which is an ending like any other
             run.owner.attend(run, "divergence", codec.words(error), matched_seq=run.matched_seq)
     if not run.has_left:
         run.finished()

@@ -12,14 +12,14 @@ from typing import Any
 
 from missions.effects.budgeting import allow
 from missions.effects.calling import Calling, takes_call, within
-from missions.engine import codec
+from missions.engine import codec, guard
 from missions.engine.branches import Wait, being_cancelled, interruptible
 from missions.engine.checkpoints import seconds_of
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
 from missions.engine.verdict import LEAKED, RetryPolicy
 from missions.engine.writes import Draft, Side
-from missions.errors import BudgetExhausted, StepFailed, StepTimedOut
+from missions.errors import BudgetExhausted, Guarded, StepFailed, StepTimedOut
 from missions.governance import Json
 from missions.models import Kind
 from missions.storage.workspaces import note
@@ -95,7 +95,7 @@ class StepRun:
 
     def _fold(self, entry: Recorded) -> None:
         if entry.kind == Kind.STEP_FAILED:
-            raise _failed(entry.payload["error"])
+            raise self._failed(entry.payload["error"])
         if entry.kind != Kind.BACKOFF:
             self._run.unexpected(entry, self._path)
         self._failures, self._resume_at = self._failures + 1, dt.datetime.fromisoformat(entry.payload["resume_at"])
@@ -136,16 +136,16 @@ class StepRun:
 
     def _invoke(self, *first: Any, begin: Callable[[], None] = lambda: None) -> Awaitable[Any]:
         function, args, kwargs = self._function, self._args, self._kwargs
+        scope = guard.Guarding(guard.STEP, function)
         if codec.is_async(function):
             begin()
-            awaited: Awaitable[Any] = function(*first, *args, **kwargs)
-            return awaited
+            return guard.under(scope, function(*first, *args, **kwargs))
 
         def run_in_thread() -> Any:
             begin()
             return function(*first, *args, **kwargs)
 
-        return self._run.owner.in_thread(run_in_thread)
+        return self._run.owner.in_thread(guard.inside(scope, run_in_thread))
 
     async def _attended(self, calling: Calling) -> tuple[int, bytes]:
         """Run a function that may report or be timed out, and record its result with what goes with it."""
@@ -174,17 +174,22 @@ class StepRun:
         self._failures, self._failed_at = self._failures + 1, self._failed_at or now
         name = error.code if isinstance(error, StepTimedOut) else type(error).__name__
         told = {"type": name, "message": codec.words(error)}
-        delay = self._retry.again_in(error, self._failures, (now - self._failed_at).total_seconds())
+        spent = (now - self._failed_at).total_seconds()
+        delay = None if isinstance(error, Guarded) else self._retry.again_in(error, self._failures, spent)
         if delay is None:
             side = calling.dropping() if calling is not None else ()
             await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}), side)
-            raise _failed(told) from error
+            raise self._failed(told) from error
         self._resume_at = now + dt.timedelta(seconds=delay)
         why = {"why": told["message"], "count": self._failures, "resume_at": self._resume_at.isoformat()}
         await self._append(Kind.BACKOFF, codec.dump({**self._words, **why}))
 
-
-def _failed(error: Json) -> StepFailed | BudgetExhausted:
-    if error["type"] == BudgetExhausted.code:
-        return BudgetExhausted(error["message"])
-    return StepFailed(error["message"], type=error["type"])
+    def _failed(self, error: Json) -> StepFailed | BudgetExhausted | Guarded:
+        if error["type"] == BudgetExhausted.code:
+            return BudgetExhausted(error["message"])
+        if error["type"] != Guarded.__name__:
+            return StepFailed(error["message"], type=error["type"])
+        violation = Guarded(error["message"])
+        if self._run.scope is not None:  # it ends the mission, whatever the author makes of it
+            self._run.scope.violation = violation
+        return violation

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from missions.engine import guard
 from missions.errors import MisusedContext
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def durable(call: _Call) -> _Call:
         if branch is None:
             return await call(context, *args, **kwargs)  # which refuses
         branch.inside += 1
+        token = guard.free()
         try:
             return await call(context, *args, **kwargs)
         except asyncio.CancelledError:
@@ -63,6 +65,7 @@ def durable(call: _Call) -> _Call:
             raise
         finally:
             branch.inside -= 1
+            guard.restore(token)
 
     return cast(_Call, whole)
 

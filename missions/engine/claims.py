@@ -84,6 +84,8 @@ class Claimed:
     head_seq: int
     last_kind: str  # of its newest entry, on whatever timeline
     link: bytes
+    held: str = ""  # what keeps it from beginning: `mission:ID`, or `fail:STATE:ID`, `hold:STATE:ID`
+    start_at: dt.datetime | None = None  # where that is still to come
     effects_off: bool = False  # a fork that may not change the world
     entries: list[Recorded] = field(default_factory=list)  # the first portion, of its timeline and chapter
     mail: list[Mail] = field(default_factory=list)
@@ -138,13 +140,14 @@ def _missions(result: PGresult) -> dict[int, Claimed]:
     found = {}
     for row in range(result.ntuples):
         id_, uid, type_, version, attempt, timeline, chapter, *rest = _cells(result, row)
-        inbox, control, done, title, starter, off, head, last, link = rest
+        inbox, control, done, title, starter, off, head, last, link, held, start_at = rest
         found[read_int(id_)] = Claimed(
             id=read_int(id_), uid=uuid.UUID(bytes=uid), type=type_.decode(), version=read_int(version),
             attempt=read_int(attempt), timeline=read_int(timeline), chapter=read_int(chapter),
             inbox_seq=read_int(inbox), control_seq=read_int(control), control_done=read_int(done),
             title=title.decode(), started_by_id=read_int(starter) or None, head_seq=read_int(head),
-            last_kind=last.decode(), link=link, effects_off=off == b"\x01",
+            last_kind=last.decode(), link=link, effects_off=off == b"\x01", held=held.decode(),
+            start_at=moment_of(start_at) if start_at else None,
         )
     return found
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Coroutine, Sequence
 from enum import StrEnum
 from typing import Any
 
-from missions.engine import codec
+from missions.engine import codec, guard
 from missions.engine.branches import Branch, current_branch
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
@@ -93,7 +93,7 @@ class Group:
             raise asyncio.CancelledError
         branch.enter()
         current_branch.set(branch)
-        return await call
+        return await guard.under(self.run.scope, call)
 
     async def _ended(self, index: int) -> bool:
         """What is left to do for a branch whose code has ended; False where the mission leaves memory."""

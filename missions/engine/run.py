@@ -27,6 +27,7 @@ from missions.engine.budgets import ledger_of
 from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
 from missions.engine.codec import load
+from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
 from missions.engine.owner import Owner
@@ -62,6 +63,7 @@ class Run(Leaving):
         self.ledger = ledger_of(self.first)
         self.root: weakref.ref[Branch] | None = None
         self.moves = 0  # rises with each durable call
+        self.scope: Guarding | None = None  # the guard of the mission's body
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
 
@@ -254,7 +256,7 @@ class Run(Leaving):
             return
         waits = list(self._waits.values())
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
-        order = ("decision:", "signal:", "tool:", "timer")
+        order = ("decision:", "signal:", "child:", "tool:", "timer")
         shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
         state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
         if any(not wait.label for wait in waits):

@@ -17,9 +17,10 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from missions.engine import alarms, crashpoints, mailbox
+from missions.engine import crashpoints, mailbox
 from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
+from missions.engine.bell import Bell
 from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, known_types, mail_of
 from missions.engine.clock import Estimate
 from missions.engine.controls import request
@@ -52,11 +53,12 @@ class Incarnation:
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
         self._types = known_types(runnable())
-        self._claiming = self._again = self._ringing = self._fetching = self._mail = False
+        self._claiming = self._again = self._fetching = self._mail = False
         self._timer = DueTimer(self._clock, self._ring)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
         self._loop = asyncio.get_running_loop()
+        self._bell = Bell(threads.patiently, self.spawn, self.kick)
         self.liveness = Liveness(
             self.worker_id, self._types, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose
         )
@@ -64,7 +66,7 @@ class Incarnation:
     async def open(self) -> None:
         """Take the lock of the new id, join the ring, and look for work. Raises psycopg.Error, Refused."""
         self.lane = await open_lane(self.worker_id, self._clock, (*STATEMENTS, "retire"), self._lose)
-        self.lane.on_fenced, self.lane.on_refused = self._fenced, self._refused
+        self.lane.on_fenced, self.lane.on_refused, self.lane.on_alarm = self._fenced, self._refused, self._bell.ring
         await self.liveness.open(self.lane.session.backend_pid)
         self.lane.on_flushed = self.liveness.hints.changed
         self._stalls = Stalls(self._runs.values)
@@ -195,17 +197,8 @@ class Incarnation:
 
     def _ring(self) -> None:
         self.kick()
-        if not self._ringing and not self.lost:
-            self._ringing = True
-            self.spawn(self._ring_alarms())
-
-    async def _ring_alarms(self) -> None:
-        try:
-            rung = await self._threads.patiently(alarms.ring_due)
-        finally:
-            self._ringing = False
-        if rung:
-            self.kick()  # which also learns when the next is due
+        if not self.lost:
+            self._bell.ring()
 
     # -- The end -------------------------------------------------------------------------------------------------------
 

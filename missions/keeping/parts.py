@@ -15,7 +15,21 @@ from django.db import models
 from django.db.models import QuerySet
 
 from missions.keeping import rows
-from missions.models import ENDED, Brief, Effect, Entry, Hold, Mission, Outcome, Payload, Signal, Takeover, Timeline
+from missions.models import (
+    ENDED,
+    Brief,
+    Child,
+    Dependency,
+    Effect,
+    Entry,
+    Hold,
+    Mission,
+    Outcome,
+    Payload,
+    Signal,
+    Takeover,
+    Timeline,
+)
 
 Json = dict[str, Any]
 Of = Callable[[int], QuerySet[Any]]
@@ -113,6 +127,8 @@ def _store_bodies(values: list[Json]) -> None:
 
 contributor("mission", Mission)(lambda one: Mission.objects.filter(pk=one).order_by("pk"))
 contributor("brief", Brief)(lambda one: Brief.objects.filter(pk=one).order_by("pk"))
+contributor("child", Child)(lambda one: Child.objects.filter(pk=one).order_by("pk"))
+contributor("dependencies", Dependency)(lambda one: Dependency.objects.filter(mission_id=one).order_by("pk"))
 contributor("outcome", Outcome)(lambda one: Outcome.objects.filter(pk=one).order_by("pk"))
 contributor("timelines", Timeline)(lambda one: Timeline.objects.filter(mission_id=one).order_by("number"))
 contributor(HOT, Entry)(lambda one: Entry.objects.filter(mission_id=one).order_by("seq"))
@@ -136,3 +152,13 @@ def related(mission_ids: list[int]) -> Iterable[int]:
     living = set(going_on.filter(pk__in=set(parents.values())).values_list("pk", flat=True)) if parents else set()
     asking = going_on.filter(parent__in=mission_ids).values_list("parent", flat=True)
     return {*(parent for parent in asking if parent), *(one for one, parent in parents.items() if parent in living)}
+
+
+@keeper("awaited")
+def awaited(mission_ids: list[int]) -> Iterable[int]:
+    """Missions after which another one starts that has not ended: how they ended decides whether it may."""
+    after = Dependency.objects.filter(on_mission_id__in=mission_ids).values_list("mission_id", "on_mission_id")
+    pairs = list(after)
+    going_on = Mission.objects.filter(pk__in={one for one, _ in pairs}).exclude(state__in=ENDED)
+    waiting = set(going_on.values_list("pk", flat=True)) if pairs else set()
+    return {on for one, on in pairs if one in waiting}

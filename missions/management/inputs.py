@@ -6,6 +6,7 @@ Every fault ends the command: with 2 where the words are wrong, with 1 where wha
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 import uuid
 from pathlib import Path
@@ -47,6 +48,17 @@ def mission_id(given: str) -> uuid.UUID:
         return uuid.UUID(given)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{given!r} is no mission id; it looks like {uuid.UUID(int=0)}") from None
+
+
+def moment(given: str) -> dt.datetime:
+    """A time with its offset; an argparse type."""
+    try:
+        at = dt.datetime.fromisoformat(given)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{given!r} is no time with an offset, as 2030-01-31T09:00:00+01:00 is")
+    return at
 
 
 def found(uid: uuid.UUID) -> Mission:

@@ -6,36 +6,16 @@ from missions.models.effect import Effect, EffectState
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.progress import Progress
+from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd
+from missions.models.schedule import Missed, Schedule
 from missions.models.signal import Signal
 from missions.models.timeline import Timeline
 from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
-    "ENDED",
-    "RESTORING",
-    "Alarm",
-    "ApiToken",
-    "Archived",
-    "Artifact",
-    "Blob",
-    "BlobUse",
-    "Brief",
-    "BundlePiece",
-    "Checkpoint",
-    "Effect",
-    "EffectState",
-    "Entry",
-    "Hold",
-    "Kind",
-    "Mission",
-    "Outcome",
-    "Payload",
-    "Portion",
-    "Progress",
-    "Signal",
-    "State",
-    "Takeover",
-    "Timeline",
-    "Worker",
+    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
+    "Checkpoint", "Child", "Dependency", "Effect", "EffectState", "Entry", "Hold", "Kind", "Missed", "Mission",
+    "OnFailure", "OnParentEnd", "Outcome", "Payload", "Portion", "Progress", "Schedule", "Signal", "State",
+    "Takeover", "Timeline", "Worker",
 ]

@@ -52,7 +52,9 @@ class Mission(models.Model):
     control_done = models.IntegerField(default=0, help_text="The newest control that was taken.")
     wake_at = models.DateTimeField(null=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first among the missions that are due.")
-    waits_for = models.CharField(max_length=200, blank=True, help_text="`decision:ID`, `signal:NAME` or `timer`.")
+    waits_for = models.CharField(
+        max_length=200, blank=True, help_text="`decision:ID`, `signal:NAME`, `child:ID`, `mission:ID` or `timer`."
+    )
     waits_since = models.DateTimeField(null=True)
     step = models.CharField(max_length=200, blank=True, help_text="The path of the last entry as of the last park.")
     deadline_at = models.DateTimeField(null=True)
@@ -64,6 +66,7 @@ class Mission(models.Model):
         indexes = [
             models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
+            models.Index(fields=["parent"], name="mission_parent", condition=Q(parent__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -83,6 +86,7 @@ class Brief(models.Model):
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     started_via = models.CharField(max_length=20, help_text="console, api, command, mission")
     started_at = models.DateTimeField(db_default=DatabaseNow())
+    start_at = models.DateTimeField(null=True, help_text="Not before this time.")
 
     class Meta:
         indexes = [BrinIndex(fields=["started_at"], name="brief_started", pages_per_range=16, autosummarize=True)]

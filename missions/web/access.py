@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
 START = frozenset({"operators", "supervisors"})
+SCHEDULE = frozenset({"operators"})
 STEER = frozenset({"operators"})
 
 
@@ -31,6 +32,11 @@ def sees_all(user: User | AnonymousUser) -> bool:
 def may_start(user: User | AnonymousUser) -> bool:
     """Whether a person may start missions."""
     return _in_any(user, START)
+
+
+def may_schedule(user: User | AnonymousUser) -> bool:
+    """Whether a person sees, makes and changes schedules: operators and administrators."""
+    return _in_any(user, SCHEDULE)
 
 
 def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:

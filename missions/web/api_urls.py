@@ -20,6 +20,7 @@ from missions.web.record_api import (
     VerifyView,
 )
 from missions.web.registry_api import MissionTypesView, ToolsView
+from missions.web.schedules_api import ScheduleRunView, SchedulesView, ScheduleView
 
 urlpatterns = [
     path("missions", MissionsView.as_view(), name="api-missions"),
@@ -45,5 +46,8 @@ urlpatterns = [
     path("archive/<uuid:archived_id>", ArchivedView.as_view(), name="api-archived"),
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
+    path("schedules", SchedulesView.as_view(), name="api-schedules"),
+    path("schedules/<slug:name>", ScheduleView.as_view(), name="api-schedule"),
+    path("schedules/<slug:name>/run", ScheduleRunView.as_view(), name="api-schedule-run"),
     path("tools", ToolsView.as_view(), name="api-tools"),
 ]

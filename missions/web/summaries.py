@@ -55,6 +55,9 @@ def _spent(payload: Json) -> str:
 
 def _signal(payload: Json) -> str:
     name = payload.get("name", "")
+    if payload.get("child"):
+        end = payload.get("payload") or {}
+        return f"Child ended: {_title(payload)}: {end.get('verdict') or end.get('state') or ''}"
     return f"No {name} in time" if payload.get("timed_out") else f"Received {name}"
 
 
@@ -76,7 +79,7 @@ TELLERS: dict[str, Callable[[Json], str]] = {
     Kind.OUTCOME: _outcome,
     Kind.SLEEP: lambda p: f"Sleeps until {p.get('until', '')}",
     Kind.SLEPT: lambda p: "Woke up",
-    Kind.AWAIT: lambda p: f"Waits for {p.get('name', '')}",
+    Kind.AWAIT: lambda p: f"Waits for {f'child: {_title(p)}' if p.get('child') else p.get('name', '')}",
     Kind.SIGNAL: _signal,
     Kind.COMPLETED: lambda p: f"Completed: {p.get('summary') or p.get('verdict') or ''}",
     Kind.FAILED: lambda p: f"Failed: {_error(p)}",

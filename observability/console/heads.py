@@ -12,6 +12,7 @@ from missions.engine.registry import checkpoint_of
 from missions.models import Artifact, Effect, Entry, Mission, Outcome, State, Worker
 from missions.web.progress import Reported, latest
 from observability import stream
+from observability.console.family import Family, family_of
 from observability.console.listing import decisions_of, wait_in_words
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
@@ -36,6 +37,7 @@ class Head:
     deadline: dt.datetime | None  # when its time is used up
     progress: Reported | None
     checkpoint: str  # the type's strategy in words
+    family: Family
 
     @property
     def verdict_tone(self) -> str:
@@ -71,7 +73,7 @@ def head_of(mission: Mission) -> Head:
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
         outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
         deadline=ledger.deadline if ledger else None, progress=latest(mission),
-        checkpoint=checkpoint_of(mission.type).words,
+        checkpoint=checkpoint_of(mission.type).words, family=family_of(mission),
     )  # fmt: skip
 
 

@@ -42,14 +42,15 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """What a mission waits for; `before` and `after` stand around `name`, which leads to the decision if it is one."""
+    """What a mission waits for; `before` and `after` stand around `name`, which leads there if it is a page."""
 
-    kind: str  # decision, signal, timer, tool, attention
+    kind: str  # decision, signal, mission, timer, tool, attention
     icon: str
     name: str
     before: str = ""
     after: str = ""
     decision: str = ""
+    mission: str = ""
 
 
 def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list[str]) -> Wait | None:
@@ -65,6 +66,9 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         return Wait(kind=kind, icon="people", before=f"{who}: ", name=clean(sentence) or "a decision", decision=name)
     if kind == "signal":
         return Wait(kind=kind, icon="mail", before="the message ", name=f"“{phrase(name.replace('_', ' '))}”")
+    if kind in ("child", "mission"):
+        before = "the end of " if kind == "child" else "its turn after "
+        return Wait(kind="mission", icon="mission", before=before, name="another mission", mission=name)
     if kind == "timer":
         return Wait(kind=kind, icon="timer", name="a set time")
     if kind == "tool":

@@ -53,7 +53,8 @@ def repeated_records(facts: Facts) -> list[str]:
         once: list[tuple[object, ...]] = [(e["timeline"], e["kind"], e["path"]) for e in entries if e["kind"] in ONCE]
         once += [(e["kind"], e["payload"]["decision"]) for e in entries if e["kind"] in ("asked", "answered")]
         once += [("intent", e["payload"]["key"]) for e in entries if e["kind"] == "intent"]
-        once += [(e["timeline"], "done", e["path"]) for e in entries if e["kind"] == "outcome" and e["payload"]["state"] == "done"]
+        done = [e for e in entries if e["kind"] == "outcome" and e["payload"]["state"] == "done"]
+        once += [(e["timeline"], "done", e["path"]) for e in done]
         once += [(e["timeline"], "end", "") for e in entries if e["kind"] in ("completed", "failed", "cancelled")]
         wrong += [f"{mission}: {twice}" for twice in _more_than_once(once)]
     return wrong

@@ -125,3 +125,29 @@ async def listen(m: Context, request: Listen) -> Verdict:
     """Wait for one signal after the other, and park in between."""
     heard = [await m.wait_for_signal("tick", timeout=3600) for _ in range(request.signals)]
     return Verdict("heard", data={"heard": [signal and signal["number"] for signal in heard]})
+
+
+class Brood(BaseModel):
+    """How many children."""
+
+    children: int
+
+
+class Chick(BaseModel):
+    """Which child."""
+
+    number: int
+
+
+@mission("test.chick", version=1, title="Chick")
+async def chick(m: Context, request: Chick) -> Verdict:
+    """Grow for one step."""
+    _enter(m)
+    return Verdict("grown", data={"number": await m.step("grow", spin, 0, request.number, 0.01)})
+
+
+@mission("test.brood", version=1, title="Brood")
+async def brood(m: Context, request: Brood) -> Verdict:
+    """Start children and wait for all of them."""
+    handles = [await m.spawn("test.chick", {"number": number}) for number in range(request.children)]
+    return Verdict("grown up", data={"numbers": [end.data["number"] for end in await m.join_all(handles)]})

@@ -17,10 +17,11 @@ from django.db import DatabaseError, connection, transaction
 from pytest_django import Settings
 
 from missions.engine import history, starting
+from missions.engine.clock import database_now
 from missions.engine.dsn import conninfo
 from missions.errors import Kept, KeyReused, MissionArchived, NotArchived, Unrestorable
 from missions.keeping import archive, bundle, parts, restoring, retention, shelf, verifying
-from missions.models import Archived, BundlePiece, Effect, Entry, Hold, Mission, Payload, State
+from missions.models import Archived, BundlePiece, Dependency, Effect, Entry, Hold, Mission, OnFailure, Payload, State
 from tests import parcels, rail
 from tests.archive import TABLES, rows_of, whole
 from tests.conftest import Clock
@@ -86,7 +87,7 @@ def test_a_mission_leaves_in_a_bounded_number_of_statements(
 ) -> None:
     other = whole(olivia, sam)
     left(mission)
-    with django_assert_max_num_queries(100):  # type: ignore[operator]
+    with django_assert_max_num_queries(110):  # type: ignore[operator]
         left(other)
 
 
@@ -164,6 +165,18 @@ def test_what_goes_on_is_held_or_asked_about_stays(olivia: User, mission: Missio
     assert retention.release(mission.pk) and left(mission)
     parcels.complete(parent)
     assert left(child)
+
+
+def test_what_another_mission_starts_after_stays_until_that_one_has_ended(olivia: User) -> None:
+    first, second = parcels.complete(rail.running(olivia)), rail.running(olivia)
+    Dependency.objects.create(
+        mission_id=second.pk, on_mission_id=first.pk, policy=OnFailure.FAIL, met_at=database_now(), ended_as="failed"
+    )
+    with pytest.raises(Kept) as kept:
+        archive.archive(first.pk)
+    assert kept.value.facts["why"] == "awaited"
+    parcels.complete(second)
+    assert left(first) and left(second)
 
 
 def test_a_mission_that_moved_on_after_its_seal_stays(mission: Mission) -> None:

@@ -30,7 +30,8 @@ def test_start_answers_201_with_the_mission_and_writes_its_first_entry(olivia: U
         "waiting_for": None, "step": "", "timeline": 1, "attempt": 0, "verdict": None, "error": None,
         "started_by": "olivia", "started_at": body["started_at"], "ended_at": None,
         "input": {**parcels.INPUT, "note": ""}, "spend": {"steps": 0, "effects": 0, "cost": "0", "tokens": 0},
-        "budget": None, "progress": None,
+        "budget": None, "progress": None, "priority": 5, "deadline_at": None, "parent": None, "children": [],
+        "after": [],
     }  # fmt: skip
     assert dt.datetime.fromisoformat(body["started_at"]).utcoffset() is not None
     assert mission.priority == 5

@@ -12,7 +12,7 @@ import yaml
 from django.core.management import call_command
 
 from approvals import refusals
-from missions.management.commands import mission
+from missions.management.commands import mission, schedule
 from missions.web import parsers, problems, tokens
 from tests.web.rest import V1, client_of
 from tests.web.test_api_tokens import VIEWS
@@ -82,7 +82,10 @@ def test_the_document_lists_every_code() -> None:
     assert first_cells("api.md", "Signing in") == set(tokens.SCOPES)
 
 
-@pytest.mark.parametrize(("name", "verbs"), [("mission", set(mission.VERBS)), ("token", {"create", "list", "revoke"})])
+@pytest.mark.parametrize(
+    ("name", "verbs"),
+    [("mission", set(mission.VERBS)), ("schedule", set(schedule.VERBS)), ("token", {"create", "list", "revoke"})],
+)
 def test_the_document_lists_every_verb_of_the_command_line(name: str, verbs: set[str]) -> None:
-    section = {"mission": "Missions", "token": "Tokens"}[name]
+    section = {"mission": "Missions", "schedule": "Schedules", "token": "Tokens"}[name]
     assert {cell.split()[1] for cell in first_cells("cli.md", section)} == verbs

@@ -16,13 +16,14 @@ from django.db import OperationalError
 from missions.engine import history, mailbox, starting
 from missions.errors import StandfastError
 from missions.keeping import reading
-from missions.management import archiving, steering
+from missions.management import archiving, crashtest, steering
 from missions.management.artifacts import arguments as artifact_arguments
 from missions.management.artifacts import artifacts
 from missions.management.display import Display
 from missions.management.following import follow
-from missions.management.inputs import USAGE, found, json_object, mission_id
-from missions.models import Mission, State
+from missions.management.inputs import USAGE, found, json_object, mission_id, moment
+from missions.management.refusals import told
+from missions.models import Mission, OnFailure, State
 from missions.web.api import filtered, refuse_reserved
 from missions.web.pagination import LIMIT
 from missions.web.problems import Problem, translate
@@ -52,6 +53,7 @@ class Command(BaseCommand):
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
         artifact_arguments(verbs.add_parser("artifacts", help="list what a mission kept, or save one to a file"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
+        crashtest.arguments(verbs.add_parser("crashtest", help="kill a mission at each position of its journal"))
         steering.add_arguments(verbs)
         archiving.add_arguments(verbs)
         for one in verbs.choices.values():
@@ -66,13 +68,7 @@ class Command(BaseCommand):
             refusal = translate(error)
             if display.as_json:
                 display.json(refusal.as_json())
-            raise CommandError(_told(refusal), returncode=1) from error
-
-
-def _told(refusal: Problem) -> str:
-    """A refusal for people, field by field where it has fields."""
-    lines = [f"  {error['field']}: {error['message']}" for error in refusal.extra.get("errors", [])]
-    return "\n".join([refusal.text or refusal.title, *lines])
+            raise CommandError(told(refusal), returncode=1) from error
 
 
 def _start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +76,14 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", default="{}", metavar="FILE|JSON|-", help="a JSON object; - reads standard input")
     parser.add_argument("--key", help="an idempotency key: the same key starts one mission")
     parser.add_argument("--title", default="")
+    parser.add_argument("--priority", type=int, default=0, help="from -100 to 100; higher runs first")
+    parser.add_argument("--deadline", type=moment, metavar="TIME", help="stop it where it still runs at this time")
+    parser.add_argument(
+        "--after", type=mission_id, action="append", default=[], metavar="ID", help="only once this one has ended"
+    )
+    parser.add_argument(
+        "--on-failure", choices=OnFailure.values, default=OnFailure.FAIL, help="what to do where one of those fails"
+    )
     parser.add_argument("--wait", action="store_true", help="wait for its end; exit with 1 unless it completed")
 
 
@@ -105,7 +109,9 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 def start(display: Display, options: Options) -> None:
     """Start a mission, and wait for its end where that is asked."""
     mission, created = starting.start(
-        options["type"], json_object(options["input"]), title=options["title"], key=options["key"], via="command"
+        options["type"], json_object(options["input"]), title=options["title"], key=options["key"], via="command",
+        priority=options["priority"], deadline_at=options["deadline"], after=options["after"],
+        on_failure=options["on_failure"],
     )
     display.line(f"{'Started' if created else 'Started before with this key:'} {mission.uid}")
     if options["wait"]:
@@ -209,6 +215,7 @@ def verify(display: Display, options: Options) -> None:
 
 VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
+    "crashtest": crashtest.run,
     **steering.VERBS,
     **archiving.VERBS,
     "artifacts": artifacts,

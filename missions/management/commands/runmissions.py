@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from missions.context import Context
+from missions.engine import guarded_events
 from missions.engine.worker import Worker
 from missions.storage import sweep_local
 from missions.tools import catalogue, mcp_client
@@ -41,6 +42,7 @@ class Command(BaseCommand):
 
 async def serve(concurrency: int) -> None:
     """Run a worker until a signal ends it."""
+    guarded_events.install()
     worker = Worker(Context, concurrency)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
