@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from missions.effects import heartbeats
 from missions.effects.heartbeats import Reporter
-from missions.engine import codec
+from missions.engine import codec, guard, guarded_events
 from missions.engine.registry import checkpoint_of
 from missions.engine.run import Run
 from missions.engine.writes import Side
@@ -91,12 +91,17 @@ class Calling:
         return self.equip(call, workspace=True)
 
     def _find_workspace(self) -> Path:
-        with self._guard:
-            self.reporter.check()
-            if self._folder is None:
-                self._folder, self._used = self._space.begin_use(self._run), True
-                self.reporter.snapshot = self._snapshot
-            return self._folder
+        token = guard.free()  # what makes the folder is ours, in the author's own thread
+        try:
+            with self._guard:
+                self.reporter.check()
+                if self._folder is None:
+                    guarded_events.allow_folder(str(local.root()))
+                    self._folder, self._used = self._space.begin_use(self._run), True
+                    self.reporter.snapshot = self._snapshot
+                return self._folder
+        finally:
+            guard.restore(token)
 
     def _snapshot(self) -> tuple[bytes, Side] | None:
         """The workspace as of a cursor. An async function can not be stopped meanwhile: its cursors are not kept."""

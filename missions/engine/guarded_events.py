@@ -28,7 +28,9 @@ workspaces: list[str] = []  # folders below which guarded code may write
 
 def allow_folder(folder: str) -> None:
     """Let guarded code write below this folder."""
-    workspaces.append(os.path.join(os.path.realpath(folder), ""))
+    whole = os.path.join(os.path.realpath(folder), "")
+    if whole not in workspaces:
+        workspaces.append(whole)
 
 
 def _outside(*paths: Any) -> bool:
