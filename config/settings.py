@@ -92,6 +92,11 @@ MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
 MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
+MISSIONS_BREAKER_FAILURES = env.integer("MISSIONS_BREAKER_FAILURES", 5, low=1, high=1000)
+MISSIONS_BREAKER_SECONDS = env.seconds("MISSIONS_BREAKER_SECONDS", 5.0, low=0.1, high=600)
+MISSIONS_BREAKER_WINDOW_SECONDS = env.seconds("MISSIONS_BREAKER_WINDOW_SECONDS", 300.0, low=1, high=86_400)
+MISSIONS_WAKES_AT_ONCE = env.integer("MISSIONS_WAKES_AT_ONCE", 100, low=1, high=10_000)
+MISSIONS_SHORT_WAIT_SECONDS = env.seconds("MISSIONS_SHORT_WAIT_SECONDS", 1.0, low=0, high=60)
 PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
-from missions.effects import asking, dispatch, doubt, keys
+from missions.effects import admission, asking, dispatch, doubt, keys
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
@@ -42,6 +42,7 @@ class ToolRun:
         self.progress = Progress()
         self.args: Json = {}
         self.seq = 0
+        self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self._prepared = False
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
@@ -161,6 +162,7 @@ class ToolRun:
         if self.spec.effect is EffectClass.READ:
             await self._read()
             return
+        await admission.admitted(self)
         claimed, spec, progress = self.run.claimed, self.spec, self.progress
         key = keys.effect_key(claimed.uid, claimed.chapter, self.path, progress.generation)
         deadline, args_digest = self.deadline(), codec.digest_of(self.args)
@@ -198,6 +200,7 @@ class ToolRun:
             except (Suspended, asyncio.CancelledError):
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
+            await admission.answered(self, answered)
 
     def tool_call(self) -> ToolCall:
         """What the tool function gets beside its arguments."""
@@ -231,6 +234,7 @@ class ToolRun:
 
     async def retry(self, why: str) -> None:
         """Record that the call is about to be made (again), with a new deadline and the same key."""
+        await admission.admitted(self)
         await self.record(
             Kind.RETRY, key=self.progress.key, count=self.progress.tries + 1, why=why,
             deadline_at=self.deadline().isoformat(),
@@ -285,6 +289,7 @@ class ToolRun:
             await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
 
     async def _read(self) -> None:
+        await admission.admitted(self)
         deadline = self.deadline()
         call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
         answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
@@ -298,3 +303,4 @@ class ToolRun:
         else:
             no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
             await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)
+        await admission.answered(self, answered)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import int4, int8, read_int, texts
+from missions.engine.arrays import int8, read_int, texts
 from missions.engine.lane import Lane
+from missions.engine.places import STATEMENTS as PLACES
+from missions.engine.places import Places
 
-STATEMENTS = ("claim", "load_missions", "load_entries", "load_signals", "next_due", "new_mail")
+STATEMENTS = ("claim", "load_missions", "load_entries", "load_signals", "next_due", "new_mail", *PLACES)
 
 
 @dataclass(slots=True)
@@ -120,16 +121,17 @@ def _add_entries(missions: dict[int, Claimed], result: PGresult) -> None:
         )
 
 
-async def claim(lane: Lane, worker_id: int, limit: int, types: Sequence[str]) -> Claim:
-    """Claim up to `limit` due missions of these types and load them. Raises Refused."""
-    me, known = int8(worker_id), texts([name.encode() for name in types])
-    results = await lane.call(
-        (b"claim", (me, int4(limit), known)), (b"load_missions", (me,)), (b"load_entries", (me,)),
-        (b"load_signals", (me,)), (b"next_due", (known,)),
-    )
-    missions = _missions(results[1])
-    _add_entries(missions, results[2])
-    for mission_id, mail in mail_of(results[3]):
+async def claim(lane: Lane, worker_id: int, limit: int, places: Places) -> Claim:
+    """Claim up to `limit` due missions of the types that have places, and load them. Raises Refused."""
+    me, known = int8(worker_id), texts([name.encode() for name in places.open])
+    loads = ((b"load_missions", (me,)), (b"load_entries", (me,)), (b"load_signals", (me,)), (b"next_due", (known,)))
+    results = await lane.call(*places.claims(worker_id, limit), *loads)
+    *claimed, briefs, entries, signals, upcoming_at = results
+    if len(claimed) > 1:
+        places.learn(claimed[-1])
+    missions = _missions(briefs)
+    _add_entries(missions, entries)
+    for mission_id, mail in mail_of(signals):
         missions[mission_id].mail.append(mail)
-    now, upcoming = due_of(results[4])
+    now, upcoming = due_of(upcoming_at)
     return Claim(list(missions.values()), now, upcoming)

@@ -17,12 +17,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
+from django.conf import settings
+
 from missions.engine import crashpoints
 from missions.engine.branches import Wait
 from missions.engine.claims import Claimed, Mail, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump, load
 from missions.engine.lane import Lane
+from missions.engine.limits import Rules
 from missions.engine.writes import Draft, Head, OpenEffect, Release, SettleEffect, Write
 from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
@@ -36,6 +39,12 @@ class Owner(Protocol):
     """What a run needs of the worker that runs it."""
 
     draining: bool
+
+    def rules(self) -> Rules:
+        """The limits and circuits as this worker knows them."""
+
+    def spares(self) -> bool:
+        """Whether there is memory enough to keep a mission through a short wait."""
 
     def forget(self, run: Run, *, due: bool, wake_at: dt.datetime | None) -> None:
         """The mission has left memory; it may be claimed at once (`due`), at a time, or when something happens."""
@@ -217,15 +226,21 @@ class Run:
         """Whether a time has come on the database's clock."""
         return self.clock.seconds() >= moment.timestamp()
 
+    def _is_short(self, wake_at: dt.datetime) -> bool:
+        left = wake_at.timestamp() - self.clock.seconds()
+        return left <= settings.MISSIONS_SHORT_WAIT_SECONDS and not self.owner.draining and self.owner.spares()
+
     def _park(self) -> None:
         waits = list(self._waits.values())
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
-        order = ("decision:", "signal:", "tool:", "timer")
+        order = ("decision:", "signal:", "limit:", "tool:", "timer")
         shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
         state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
         if any(not wait.label for wait in waits):
             state, shown = State.READY, Wait(label="")
         wake_at = min(wakes) if wakes else None
+        if state != State.READY and wake_at is not None and self._is_short(wake_at):
+            return  # the timers of the waits go on in memory
         self.release(
             Release(state=state, inbox_seq=self.inbox_seq, wake_at=wake_at, waits_for=shown.label, step=self.step)
         )

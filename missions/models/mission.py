@@ -59,7 +59,11 @@ class Mission(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
+            # As claim.sql walks it. Only wake_at and owner ever change, and a claim and a park change both anyway.
+            models.Index(
+                fields=["type", "-version", "-priority", "wake_at"], name="mission_due",
+                condition=Q(owner=None, wake_at__isnull=False),
+            ),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
         ]
 

@@ -1,9 +1,46 @@
 -- Claim missions that are due: lock first, load afterwards with a new snapshot (load_*.sql, under the same Sync), since
 -- one statement that did both would read history as of before the lock. Types unknown here are left for other workers.
-with due as materialized (
+-- `lane` walks the index from one (type, version, priority) to the next, so that neither the number of those that are
+-- due, nor that of unknown types, nor sleepers of a higher priority cost anything. Of each lane the 512 that are due
+-- longest are looked at, without locks; the locks are taken in the order of priority and age, whatever the type.
+with recursive lane (type, version, priority) as (
+    select known.type, head.version, head.priority
+    from unnest($3::text[]) as known (type)
+    cross join lateral (
+        select version, priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = known.type
+        order by version desc, priority desc
+        limit 1
+    ) as head
+    union all
+    select lane.type, next.version, next.priority
+    from lane
+    cross join lateral (
+        select version, priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = lane.type
+            and row (version, priority) < row (lane.version, lane.priority)
+        order by version desc, priority desc
+        limit 1
+    ) as next
+),
+near as materialized (
+    select oldest.id
+    from lane
+    cross join lateral (
+        select id
+        from missions_mission
+        where owner is null and wake_at <= missions_now() and type = lane.type and version = lane.version
+            and priority = lane.priority
+        order by wake_at
+        limit 512
+    ) as oldest
+),
+due as materialized (
     select id
     from missions_mission
-    where owner is null and wake_at <= missions_now() and type = any ($3::text[])
+    where id = any (array(select id from near)) and owner is null and wake_at <= missions_now()
     order by priority desc, wake_at
     limit $2::int4
     for update skip locked
