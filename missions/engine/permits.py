@@ -131,6 +131,7 @@ def give_back(mission_id: int, path: str, limits: Sequence[int], tool: str) -> N
 
 
 @alarms.handler("permits")
+@transaction.atomic
 def settle(subject: str, nominal_at: dt.datetime) -> None:
     """Look at the queue of `limit:ID` or `tool:NAME`: take back what is void, grant what there is room for."""
     scope, _, name = subject.partition(":")

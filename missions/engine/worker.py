@@ -65,10 +65,13 @@ class Incarnation:
         """Take the lock of the new id, join the ring, and look for work. Raises psycopg.Error, Refused."""
         self.lane = await open_lane(self.worker_id, self._clock, (*STATEMENTS, "retire"), self._lose)
         self.lane.on_fenced, self.lane.on_refused = self._fenced, self._refused
+        self._claiming = True  # nothing is claimed before the limits are known
         await self.liveness.open(self.lane.session.backend_pid)
         self.lane.on_flushed = self.liveness.hints.changed
         self.liveness.on_rules = lambda: self._spawn(self._learn_rules()) and None
         await self._learn_rules()
+        self._claiming = False
+        self.kick()
 
     # -- What runs ask (Owner) -----------------------------------------------------------------------------------------
 
