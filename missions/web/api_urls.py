@@ -6,6 +6,7 @@ from django.urls import path
 
 from missions.web import schema  # noqa: F401  (tells the OpenAPI generator of the token scheme)
 from missions.web.api import MissionsView, MissionView, SignalsView
+from missions.web.limits_api import CircuitView, LimitsView, LimitView
 from missions.web.record_api import (
     CheckpointsView,
     EffectsView,
@@ -28,4 +29,7 @@ urlpatterns = [
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
     path("tools", ToolsView.as_view(), name="api-tools"),
+    path("tools/<str:name>/circuit", CircuitView.as_view(), name="api-circuit"),
+    path("limits", LimitsView.as_view(), name="api-limits"),
+    path("limits/<int:limit_id>", LimitView.as_view(), name="api-limit"),
 ]

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from missions.authoring import Context, ToolCall, tool
 from missions.engine import alarms, limits, mailbox, permits
@@ -287,3 +288,13 @@ def test_who_is_cut_off_in_a_short_wait_goes_on_elsewhere() -> None:
     with live_worker.worker():
         live_worker.ended(mission)
     assert gate.is_set()
+
+
+def test_the_command_line_sets_lists_and_lifts(capsys: pytest.CaptureFixture[str]) -> None:
+    call_command("limit", "set", "tool", "corner.desk", "--concurrency", "2", "--rate", "100/60")
+    call_command("limit", "list")
+    assert "100/60s" in capsys.readouterr().out
+    call_command("limit", "delete", "tool", "corner.desk")
+    assert not Limit.objects.exists()
+    with pytest.raises(CommandError):
+        call_command("limit", "set", "type", "x", "--rate", "1/1")
