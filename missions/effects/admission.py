@@ -58,9 +58,10 @@ async def _told(op: ToolRun, ticket: Ticket) -> None:
     """Record what people should know of this wait, once each."""
     if not ticket.limit and not op.progress.told_of_circuit:
         at = ticket.probe_at.isoformat() if ticket.probe_at else None
-        facts = {"circuit": True, "resume_at": at, "count": op.progress.tries}
-        await op.record(Kind.BACKOFF, key=op.progress.key, why="The circuit is open: too many calls got no answer.",
-                        **facts)
+        why = "The circuit is open: too many calls got no answer."
+        await op.record(
+            Kind.BACKOFF, key=op.progress.key, why=why, circuit=True, resume_at=at, count=op.progress.tries,
+        )
     late = ticket.escalate_at is not None and op.run.is_past(ticket.escalate_at)
     if ticket.limit and late and not op.progress.told_of_limit:
         text = f"“{op.spec.title}” has waited long for its turn: the limit on {_named(ticket.limit)} is reached."
@@ -76,7 +77,8 @@ async def answered(op: ToolRun, answer: dispatch.Answered) -> None:
     """The call is over and recorded: judge the tool by it, and give the permit back."""
     run, tool = op.run, op.spec.name
     if not isinstance(answer, ANSWERS):
-        await run.owner.in_database(circuits.failed, tool, run.claimed.id, op.path, answer.why)
+        if await run.owner.in_database(circuits.failed, tool, run.claimed.id, op.path, answer.why):
+            await run.owner.learn_rules()  # this very mission may be about to try again
     elif tool in run.owner.rules().circuits:
         await run.owner.in_database(circuits.answered, tool)
     if op.permit is not None:

@@ -19,8 +19,11 @@ LONGEST_SECONDS = 600.0
 
 
 @transaction.atomic
-def failed(tool: str, mission_id: int, path: str, why: str) -> None:
-    """A call got no answer: count it; the last straw, or a failed probe, opens the circuit. Own transaction."""
+def failed(tool: str, mission_id: int, path: str, why: str) -> bool:
+    """A call got no answer: count it; the last straw, or a failed probe, opens the circuit. Own transaction.
+
+    Whether the circuit is open now.
+    """
     Circuit.objects.bulk_create([Circuit(tool=tool)], ignore_conflicts=True)
     circuit, now = Circuit.objects.select_for_update().get(tool=tool), database_now()
     quiet = dt.timedelta(seconds=settings.MISSIONS_BREAKER_WINDOW_SECONDS)
@@ -32,11 +35,13 @@ def failed(tool: str, mission_id: int, path: str, why: str) -> None:
         _open(circuit, now, settings.MISSIONS_BREAKER_SECONDS, why)
     circuit.save()
     feed.announce_rules()
+    return circuit.state != CircuitState.CLOSED
 
 
 def _probes(circuit: Circuit, mission_id: int, path: str) -> bool:
     """Whether this very call is the probe; stragglers from before the opening judge nothing."""
-    return Permit.objects.filter(pk=circuit.probe, mission_id=mission_id, path=path).exists()
+    calls = Permit.objects.filter(mission_id=mission_id, path=path)
+    return circuit.probe is not None and calls.filter(pk=circuit.probe).exists()
 
 
 def _open(circuit: Circuit, now: dt.datetime, seconds: float, why: str) -> None:

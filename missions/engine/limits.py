@@ -52,7 +52,7 @@ def load() -> Rules:
     troubled = Circuit.objects.filter(~Q(state=CircuitState.CLOSED) | Q(failures__gt=0))
     return Rules(
         limits={(row.scope, row.name): row.pk for row in rows},
-        concurrency={row.name: row.concurrency for row in rows if row.scope == Scope.TYPE and row.concurrency is not None},
+        concurrency={row.name: row.concurrency or 0 for row in rows if row.scope == Scope.TYPE},
         circuits=dict(troubled.values_list("tool", "state")),
     )
 

@@ -5,8 +5,8 @@ none waits in the queue, by priority and then age, and is woken by a signal `per
 by time alone (a rate, a probe, a holder that is gone) is an alarm.
 
 Lock order: limits by id, circuits by tool, permits, and last the missions that are woken, by id (docs/locking.md).
-A permit is void when its mission ended or is paused, or is parked, or leaves it unused for `UNUSED` after its worker
-died: so none is held for ever.
+A permit is void when its mission ended or is paused, or is parked, or leaves it unused for `pools.UNUSED` after its
+worker died: so none is held for ever.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from missions.engine import alarms, feed, mailbox
-from missions.engine.clock import database_now
+from missions.engine.pools import Pool, count, locked, queue, revive_probes, void
 from missions.errors import MissionEnded, UnknownMission
-from missions.models import ENDED, Circuit, CircuitState, Limit, Mission, Permit, State
+from missions.models import CircuitState, Limit, Mission, Permit
 
-WINDOW = 500  # of the queue that is looked at in one go
-UNUSED = dt.timedelta(seconds=10)
 LOOK_AGAIN = 5.0  # seconds between two looks at holders that may be gone, while somebody waits
 GRID = 0.05  # seconds: alarms of a rate are rounded up to it, so that a queue sets few of them
 WAKE_EVERY = 0.1  # seconds between two waves of MISSIONS_WAKES_AT_ONCE
@@ -59,55 +57,13 @@ class Ticket:
         return f"permit:{self.id}"
 
 
-@dataclass(slots=True)
-class Pool:
-    """The locked limits and circuits, and what is left of them."""
-
-    now: dt.datetime
-    ids: set[int]  # of limits looked at, lifted ones included
-    tools: set[str]
-    limits: dict[int, Limit]
-    circuits: dict[str, Circuit]
-    room: dict[int, int] = field(default_factory=dict)
-    wakes: int = 0
-    changed: list[Circuit] = field(default_factory=list)
-
-    def knows(self, permit: Permit) -> bool:
-        """Whether all that this permit wants is locked; else another look is concerned with it."""
-        return permit.tool in self.tools and self.ids.issuperset(permit.limits)
-
-    def full(self, permit: Permit) -> Limit | None:
-        """The first limit that keeps this permit waiting."""
-        known = (self.limits[limit] for limit in permit.limits if limit in self.limits)
-        return next((one for one in known if self.room[one.pk] < 1 or (one.rate_count and one.tokens < 1)), None)
-
-    def lets_through(self, permit: Permit) -> bool:
-        """Whether the tool's circuit lets this call through, be it as its probe."""
-        circuit = self.circuits.get(permit.tool)
-        if circuit is None or circuit.state == CircuitState.CLOSED:
-            return True
-        if circuit.state == CircuitState.HALF_OPEN:
-            return circuit.probe == permit.pk
-        return circuit.probe_at is not None and circuit.probe_at <= self.now
-
-    def take(self, permit: Permit) -> None:
-        """Use up a place and a token of each limit; a circuit that is not closed takes the call as its probe."""
-        for limit in (self.limits[one] for one in permit.limits if one in self.limits):
-            self.room[limit.pk] -= 1
-            limit.tokens -= 1 if limit.rate_count else 0
-        circuit = self.circuits.get(permit.tool)
-        if circuit is not None and circuit.state == CircuitState.OPEN:
-            circuit.state, circuit.probe = CircuitState.HALF_OPEN, permit.pk
-            self.changed.append(circuit)
-
-
 # -- The verbs ---------------------------------------------------------------------------------------------------------
 
 
 @transaction.atomic
 def acquire(ask: Ask) -> Ticket:
     """Ask for a call's permit, or for what became of an earlier request. Own transaction."""
-    pool = _locked(ask.limits, [ask.tool])
+    pool = locked(ask.limits, [ask.tool])
     priority = Mission.objects.values_list("priority", flat=True).get(pk=ask.mission_id)
     mine = {"attempt": ask.attempt, "tool": ask.tool, "limits": list(ask.limits), "suspect_at": None}
     permit, _ = Permit.objects.update_or_create(
@@ -115,7 +71,7 @@ def acquire(ask: Ask) -> Ticket:
         create_defaults={**mine, "priority": priority, "asked_at": pool.now},
     )
     if permit.granted_at is None:
-        granted = _grant(pool, _queue(pool))
+        granted = _grant(pool, queue(pool))
         permit.granted_at = pool.now if permit.pk in granted else None
         _look_again(pool)
         _wake(pool, (one for one in granted.values() if one.pk != permit.pk))
@@ -127,7 +83,7 @@ def acquire(ask: Ask) -> Ticket:
 @transaction.atomic
 def give_back(mission_id: int, path: str, limits: Sequence[int], tool: str) -> None:
     """The call is over: its permit goes to the next in the queue. Nothing happens where there is none."""
-    _settled(_locked(limits, [tool]), drop=Permit.objects.filter(mission_id=mission_id, path=path))
+    _settled(locked(limits, [tool]), drop=Permit.objects.filter(mission_id=mission_id, path=path))
 
 
 @alarms.handler("permits")
@@ -137,112 +93,26 @@ def settle(subject: str, nominal_at: dt.datetime) -> None:
     scope, _, name = subject.partition(":")
     limits, tools = ([int(name)], []) if scope == "limit" else ([], [name])
     alarms.forget_rung(f"permits:{subject}", nominal_at)
-    pool = _locked(limits, tools)
-    _settled(pool, drop=_void(pool, limits, tools))
+    pool = locked(limits, tools)
+    _settled(pool, drop=void(pool, limits, tools))
 
 
 def _settled(pool: Pool, drop: QuerySet[Permit]) -> None:
     drop.delete()
-    _revive_probes(pool)
-    _count(pool)
-    granted = _grant(pool, _queue(pool))
+    revive_probes(pool)
+    count(pool)
+    granted = _grant(pool, queue(pool))
     _look_again(pool)
     _wake(pool, granted.values())
-
-
-# -- Looking -----------------------------------------------------------------------------------------------------------
-
-
-def _touching(limits: Iterable[int], tools: Iterable[str]) -> Q:
-    return Q(limits__overlap=list(limits)) | Q(tool__in=list(tools))
-
-
-def _locked(limits: Iterable[int], tools: Iterable[str]) -> Pool:
-    """Lock these limits and circuits, and those that the queue behind them wants as well."""
-    limits, tools = set(limits), set(tools)
-    waiting = Permit.objects.filter(_touching(limits, tools), granted_at=None).order_by("-priority", "pk")
-    for wanted, tool in waiting.values_list("limits", "tool")[:WINDOW]:
-        limits.update(wanted)
-        tools.add(tool)
-    rows = Limit.objects.select_for_update().filter(pk__in=limits).order_by("pk")
-    circuits = Circuit.objects.select_for_update().filter(tool__in=tools).order_by("tool")
-    locked = {row.pk: row for row in rows}
-    found = {row.tool: row for row in circuits}
-    pool = Pool(now=database_now(), ids=limits, tools=tools, limits=locked, circuits=found)
-    for limit in locked.values():
-        _refill(limit, pool.now)
-    _count(pool)
-    return pool
-
-
-def _refill(limit: Limit, now: dt.datetime) -> None:
-    """The bucket holds at most one period's calls."""
-    if limit.rate_count and limit.rate_seconds:
-        passed = max(0.0, (now - limit.refilled_at).total_seconds())
-        limit.tokens = min(float(limit.rate_count), limit.tokens + passed * limit.rate_count / limit.rate_seconds)
-        limit.refilled_at = now
-
-
-def _count(pool: Pool) -> None:
-    """How many calls each limit leaves room for."""
-    held = Permit.objects.filter(granted_at__isnull=False)
-    for limit in pool.limits.values():
-        if limit.concurrency is None:
-            pool.room[limit.pk] = WINDOW
-        else:
-            pool.room[limit.pk] = limit.concurrency - held.filter(limits__contains=[limit.pk]).count()
-
-
-def _queue(pool: Pool) -> list[Permit]:
-    """The head of the queue behind what is locked."""
-    waiting = Permit.objects.filter(_touching(pool.ids, pool.tools), granted_at=None)
-    return [row for row in waiting.order_by("-priority", "pk")[:WINDOW] if pool.knows(row)]
-
-
-def _void(pool: Pool, limits: Sequence[int], tools: Sequence[str]) -> QuerySet[Permit]:
-    """The permits that nobody will use; marks those that nobody seems to use."""
-    touching = Permit.objects.filter(_touching(limits, tools))
-    held, queued = touching.filter(granted_at__isnull=False), touching.filter(granted_at=None)
-    rows = [*held, *queued.order_by("-priority", "pk")[:WINDOW]]
-    missions = Mission.objects.only("state", "owner", "attempt", "wake_at").in_bulk({row.mission_id for row in rows})
-    judged = {row.pk: _judge(row, missions.get(row.mission_id), pool.now) for row in rows}
-    marks = {"suspect": pool.now, "fine": None}
-    for word, at in marks.items():
-        changed = [row.pk for row in rows if judged[row.pk] == word and bool(row.suspect_at) is not bool(at)]
-        Permit.objects.filter(pk__in=changed).update(suspect_at=at)
-    return Permit.objects.filter(pk__in=[pk for pk, word in judged.items() if word == "void"])
-
-
-def _judge(permit: Permit, mission: Mission | None, now: dt.datetime) -> str:
-    """fine, suspect or void."""
-    if mission is None or mission.state in (*ENDED, State.PAUSED):
-        return "void"
-    if permit.granted_at is None:
-        return "fine"
-    if mission.owner is None and (mission.wake_at is None or mission.wake_at > now):
-        return "void"  # a parked mission makes no call
-    if permit.taken and mission.owner is not None and mission.attempt == permit.attempt:
-        return "fine"
-    return "void" if permit.suspect_at and permit.suspect_at <= now - UNUSED else "suspect"
-
-
-def _revive_probes(pool: Pool) -> None:
-    """A probe that will never be made is chosen anew."""
-    probes = [circuit for circuit in pool.circuits.values() if circuit.state == CircuitState.HALF_OPEN]
-    alive = set(Permit.objects.filter(pk__in=[one.probe for one in probes]).values_list("pk", flat=True))
-    for circuit in probes:
-        if circuit.probe not in alive:
-            circuit.state, circuit.probe, circuit.probe_at = CircuitState.OPEN, None, pool.now
-            circuit.save()
 
 
 # -- Granting ----------------------------------------------------------------------------------------------------------
 
 
-def _grant(pool: Pool, queue: Sequence[Permit]) -> dict[int, Permit]:
+def _grant(pool: Pool, waiting: Sequence[Permit]) -> dict[int, Permit]:
     """Grant what there is room for, in the queue's order; the granted, by id."""
     granted: dict[int, Permit] = {}
-    for permit in queue:
+    for permit in waiting:
         if pool.wakes >= settings.MISSIONS_WAKES_AT_ONCE:
             break
         if pool.full(permit) is None and pool.lets_through(permit):

@@ -43,6 +43,9 @@ class Owner(Protocol):
     def rules(self) -> Rules:
         """The limits and circuits as this worker knows them."""
 
+    async def learn_rules(self) -> None:
+        """Read limits and circuits anew at once."""
+
     def spares(self) -> bool:
         """Whether there is memory enough to keep a mission through a short wait."""
 

@@ -58,7 +58,8 @@ class Incarnation:
         self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
         self._loop = asyncio.get_running_loop()
         self.liveness = Liveness(
-            self.worker_id, lambda: self._places.open, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose
+            self.worker_id, lambda: self._places.open, self._clock, on_due=self._due_at, on_hint=self._hinted,
+            on_lost=self._lose,
         )
 
     async def open(self) -> None:
@@ -68,8 +69,8 @@ class Incarnation:
         self._claiming = True  # nothing is claimed before the limits are known
         await self.liveness.open(self.lane.session.backend_pid)
         self.lane.on_flushed = self.liveness.hints.changed
-        self.liveness.on_rules = lambda: self._spawn(self._learn_rules()) and None
-        await self._learn_rules()
+        self.liveness.on_rules = self._rules_changed
+        await self.learn_rules()
         self._claiming = False
         self.kick()
 
@@ -122,7 +123,10 @@ class Incarnation:
 
     # -- Claiming ------------------------------------------------------------------------------------------------------
 
-    async def _learn_rules(self) -> None:
+    def _rules_changed(self) -> None:
+        self._spawn(self.learn_rules())
+
+    async def learn_rules(self) -> None:
         """Read limits and circuits anew, and look for work: a place may have come free."""
         self._rules = await self._threads.patiently(limits.load)
         self._places.limit(self._rules.concurrency)

@@ -45,7 +45,7 @@ def _dressed(specs: Sequence[ToolSpec]) -> list[Tool]:
     rows = list(Limit.objects.filter(scope=Scope.TOOL).order_by("name"))
     return [
         Tool(
-            spec=spec, circuit=circuits.get(spec.name) or Circuit(tool=spec.name, since=None),
+            spec=spec, circuit=circuits.get(spec.name) or Circuit(tool=spec.name),
             limits=[row for row in rows if row.name in (spec.name, limits.ALL)],
         )
         for spec in specs

@@ -29,7 +29,8 @@ CIRCUITS: dict[str, Badge] = {
 }
 CLASSES = {"read": Badge("Reads", "eye"), "write": Badge("Writes", "effect", "info"),
            "irreversible": Badge("Irreversible", "alert", "warn")}  # fmt: skip
-SAFETY = {"keyed": "Keyed: repeats count once", "verifiable": "Verifiable: a probe tells", "manual": "Manual: a person tells"}
+SAFETY = {"keyed": "Keyed: repeats count once", "verifiable": "Verifiable: a probe tells",
+          "manual": "Manual: a person tells"}  # fmt: skip
 CHANGES = 10
 
 
@@ -45,7 +46,7 @@ class LimitForm(forms.Form):
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, label_suffix="", **options)
+        super().__init__(*args, **{**options, "label_suffix": ""})
         for name, field in self.fields.items():
             field.widget = forms.TextInput(attrs={"class": "input input--short", "inputmode": "decimal",
                                                   "autocomplete": "off"})  # fmt: skip

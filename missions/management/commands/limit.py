@@ -43,7 +43,8 @@ class Command(BaseCommand):
                 (
                     row.scope, row.name, "-" if row.concurrency is None else row.concurrency,
                     f"{row.rate_count}/{row.rate_seconds:g}s" if row.rate_count else "-",
-                    f"{row.escalate_after_seconds:g}s" if row.escalate_after_seconds else "-", row.under_way, row.waiting,
+                    f"{row.escalate_after_seconds:g}s" if row.escalate_after_seconds else "-", row.under_way,
+                    row.waiting,
                 )
                 for row in limits.told(Limit.objects.order_by("scope", "name"))
             ),
