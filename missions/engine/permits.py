@@ -140,13 +140,12 @@ def _wake(pool: Pool, granted: Iterable[Permit]) -> None:
     probes = {circuit.probe for circuit in pool.circuits.values()}
     rows = sorted(granted, key=lambda one: (one.mission_id, one.pk))
     idle = {row.pk for row in rows if not row.limits and row.pk not in probes}  # they hold nothing
+    Permit.objects.filter(pk__in=idle).delete()
     for row in rows:
         try:
             mailbox.deliver(row.mission_id, f"permit:{row.pk}", {"path": row.path}, sender="limits")
         except (MissionEnded, UnknownMission):
-            idle.add(row.pk)  # the next look grants its place
-    if idle:
-        Permit.objects.filter(pk__in=idle).delete()
+            Permit.objects.filter(pk=row.pk).delete()  # the next look grants its place
 
 
 def _look_again(pool: Pool) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.test import Client
 
 from missions.authoring import ToolCall, tool
+from missions.engine import circuits, limits
 from missions.models import Circuit, CircuitChange, CircuitState, Limit
+from tests.web.conftest import Visit
 from tests.web.rest import client_of, post, problem_of
 from tests.web.visits import get, signed_in
 
@@ -95,3 +98,17 @@ def test_a_tool_tells_its_limits_and_its_circuit_over_rest(olivia: User, sam: Us
     (spade_,) = [row for row in client.get("/api/v1/tools").json()["results"] if row["name"] == "shed.spade"]
     assert (spade_["circuit"]["state"], spade_["limits"][0]["concurrency"]) == ("open", 2)
     problem_of(post(client_of(sam), "/tools/shed.spade/circuit", {"state": "closed"}), 403, "permission_denied")
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
+def test_no_page_of_tools_breaks_an_accessibility_rule(visit: Visit, olivia: User, scheme: str, width: int) -> None:
+    limits.put("tool", "payments.refund", concurrency=2, rate_count=10, rate_seconds=60)
+    circuits.open_by_hand("payments.refund", by="olivia", reason="Under repair")
+    for path in ("/tools/", "/tools/payments.refund/"):  # as a process of its own knows them
+        page = visit(olivia, path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        page.wait_for_load_state("networkidle")
+        assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.context.close()
