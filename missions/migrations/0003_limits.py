@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('closed', 'Closed'), ('open', 'Open'), ('half_open', 'Half open')], default='closed', max_length=10)),
                 ('failures', models.IntegerField(default=0, help_text='In a row, over all workers.')),
                 ('failed_at', models.DateTimeField(null=True)),
-                ('since', models.DateTimeField(db_default=missions.models.fields.DatabaseNow())),
+                ('since', models.DateTimeField(help_text='When it opened or closed last.', null=True)),
                 ('open_seconds', models.FloatField(default=0)),
                 ('probe_at', models.DateTimeField(help_text='Null while open: until a person closes it.', null=True)),
                 ('probe', models.BigIntegerField(help_text='The permit whose call probes.', null=True)),

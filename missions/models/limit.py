@@ -91,7 +91,7 @@ class Circuit(models.Model):
     state = models.CharField(max_length=10, choices=CircuitState, default=CircuitState.CLOSED)
     failures = models.IntegerField(default=0, help_text="In a row, over all workers.")
     failed_at = models.DateTimeField(null=True)
-    since = models.DateTimeField(db_default=DatabaseNow())
+    since = models.DateTimeField(null=True, help_text="When it opened or closed last.")
     open_seconds = models.FloatField(default=0)
     probe_at = models.DateTimeField(null=True, help_text="Null while open: until a person closes it.")
     probe = models.BigIntegerField(null=True, help_text="The permit whose call probes.")
