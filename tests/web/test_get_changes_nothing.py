@@ -73,7 +73,8 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
-            "name": ["payments.refund", "no.such"], "limit_id": [limits.put("tool", "payments.refund", concurrency=1).pk],
+            "name": ["payments.refund"],
+            "limit_id": [limits.put("tool", "payments.refund", concurrency=1).pk],
         }  # fmt: skip
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
