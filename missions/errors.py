@@ -203,3 +203,9 @@ class PooledConnection(StandfastError):
 
 class Suspended(BaseException):
     """The mission has left memory; nothing may run here any more. Never catch it."""
+
+
+class UnknownLimit(StandfastError):
+    """There is no such limit."""
+
+    code = "unknown_limit"

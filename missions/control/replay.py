@@ -19,6 +19,7 @@ from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
+from missions.engine.limits import Rules
 from missions.engine.registry import MissionType, code_for
 from missions.engine.run import Run
 from missions.errors import StandfastError, Suspended, UnknownType
@@ -63,6 +64,17 @@ class Bystander:
         """The code differs from the record."""
         self.detail = detail
         self.stop(run)
+
+    def rules(self) -> Rules:
+        """Nothing is called, so nothing is limited."""
+        return Rules()
+
+    async def learn_rules(self) -> None:
+        """Nothing is called."""
+
+    def spares(self) -> bool:
+        """Nothing waits in memory here."""
+        return False
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Nothing has to be fetched here."""

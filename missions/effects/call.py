@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from django.conf import settings
-
-from missions.effects import asking, dispatch, doubt, keys, standing
+from missions.effects import admission, asking, dispatch, doubt, intents, keys, standing
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
@@ -25,12 +22,11 @@ from missions.engine.branches import Wait
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect
 from missions.errors import Suspended, TryLater
-from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
+from missions.governance import Choice, EffectClass, Intent, Json, Ruling
 from missions.models import EffectState, Kind
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
-EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
 READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
@@ -43,6 +39,7 @@ class ToolRun:
         self.progress = Progress()
         self.args: Json = {}
         self.seq = 0
+        self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self._prepared = False
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
@@ -136,10 +133,7 @@ class ToolRun:
     async def _rule(self) -> None:
         if await standing.settle(self):
             return
-        if self.run.claimed.effects_off and self.spec.effect is not EffectClass.READ:
-            ruling = EFFECTS_OFF
-        else:
-            ruling = await self.run.owner.in_database(gate().rule, self.intent)
+        ruling = await intents.rule(self)
         await self.record(Kind.RULING, phase="plan", **ruling.as_json())
         crashpoints.reach("after_ruling")
 
@@ -180,23 +174,8 @@ class ToolRun:
         if self.spec.effect is EffectClass.READ:
             await self._read()
             return
-        claimed, spec, progress = self.run.claimed, self.spec, self.progress
-        generation = standing.generation(self)
-        key = self.key_of(generation)
-        deadline, args_digest = self.deadline(), codec.digest_of(self.args)
-        effect = OpenEffect(
-            id=keys.effect_id(key), chapter=claimed.chapter, path=self.path, generation=generation,
-            tool=spec.name, key=key, args_digest=args_digest, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            compensate=spec.compensate, deadline_at=deadline,
-        )
-        approved = progress.approved or {}
-        await self.record(
-            Kind.INTENT, effect=effect, sentence=self.sentence, args=self.args, args_digest=args_digest, key=key,
-            generation=generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
-            digest=approved.get("digest", ""),
-        )
-        crashpoints.reach("after_intent")
+        await admission.admitted(self)
+        await intents.open_effect(self)
 
     def key_of(self, generation: int) -> str:
         """The idempotency key of one generation of this effect."""
@@ -214,7 +193,7 @@ class ToolRun:
         elif not self._mine:
             why = "The worker stopped before it could record what came of the call."
             await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
-        elif await self._may_dispatch():
+        elif await intents.stands(self):
             self._mine = False  # from here on nobody knows, until an entry says
             answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args)
             try:
@@ -222,6 +201,7 @@ class ToolRun:
             except (Suspended, asyncio.CancelledError):
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
+            await admission.answered(self, answered)
 
     def tool_call(self) -> ToolCall:
         """What the tool function gets beside its arguments."""
@@ -229,38 +209,16 @@ class ToolRun:
         uid, attempt = str(self.run.claimed.uid), self.run.claimed.attempt
         return ToolCall(idempotency_key=self.progress.key, deadline=deadline, mission_id=uid, attempt=attempt)
 
-    async def _may_dispatch(self) -> bool:
-        """Rule again just before dispatch, then make sure that this worker still owns the mission."""
-        progress, approved = self.progress, self.progress.approved or {}
-        decision = uuid.UUID(approved["decision"]) if approved else None
-        confirmed: Ruling = await self.run.owner.in_database(
-            gate().confirm, self.intent, progress.ruling, decision, approved.get("digest", "")
-        )
-        if confirmed.outcome is not RulingOutcome.ALLOW:
-            await self._refused(confirmed)
-            return False
-        asked_at = time.monotonic()
-        await self.run.still_owner()
-        crashpoints.reach("after_recheck")
-        # A process that was stopped here for long may have been taken over: then it asks again, over the same lane.
-        if time.monotonic() - asked_at > settings.MISSIONS_HUNG_SECONDS / 4:
-            return False
-        if progress.uncertain and not doubt.remembered(self):
-            await doubt.ask_person(self, "It may have happened, and the other side no longer knows the key.")
-            return False
-        if progress.deadline is not None and self.run.is_past(progress.deadline):
-            await self.retry("The call's deadline passed before it was made.")
-            return False
-        return True
-
     async def retry(self, why: str) -> None:
         """Record that the call is about to be made (again), with a new deadline and the same key."""
+        await admission.admitted(self)
         await self.record(
             Kind.RETRY, key=self.progress.key, count=self.progress.tries + 1, why=why,
             deadline_at=self.deadline().isoformat(),
         )
 
-    async def _refused(self, ruling: Ruling) -> None:
+    async def refused(self, ruling: Ruling) -> None:
+        """Record that policy no longer allows it; where it may have happened, people say."""
         if self.progress.uncertain:
             await doubt.ask_person(self, f"It may have happened, and policy no longer allows it: {ruling.reason}")
             return
@@ -309,6 +267,7 @@ class ToolRun:
             await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
 
     async def _read(self) -> None:
+        await admission.admitted(self)
         deadline = self.deadline()
         call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
         answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
@@ -322,3 +281,4 @@ class ToolRun:
         else:
             no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
             await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)
+        await admission.answered(self, answered)

@@ -53,6 +53,8 @@ class Progress:
     resume_at: dt.datetime | None = None
     outcome: Json = field(default_factory=dict)
     both: bool = False  # people want it done although something else stands
+    told_of_circuit: bool = False
+    told_of_limit: bool = False
     uncertain: bool = False  # some call under this intent may have happened
 
     @property
@@ -135,7 +137,14 @@ def _probed(progress: Progress, payload: Json) -> None:
     progress.resume_at = moment(resume_at) if resume_at else None
 
 
+def _observed(progress: Progress, payload: Json) -> None:
+    progress.told_of_limit = True
+
+
 def _backoff(progress: Progress, payload: Json) -> None:
+    if payload.get("circuit"):  # a wait before the call, which changes nothing about it
+        progress.told_of_circuit = True
+        return
     progress.resume_at = moment(payload["resume_at"])
     progress.tries = int(payload["count"])
     progress.phase = Phase.BACKOFF
@@ -162,4 +171,5 @@ def _outcome(progress: Progress, payload: Json) -> None:
 _FOLDS: dict[str, Callable[[Progress, Json], None]] = {
     Kind.RULING: _ruling, Kind.ASKED: _asked, Kind.ANSWERED: _answered, Kind.INTENT: _intent, Kind.DOUBT: _doubt,
     Kind.PROBED: _probed, Kind.BACKOFF: _backoff, Kind.RETRY: _retry, Kind.OUTCOME: _outcome,
+    Kind.OBSERVED: _observed,
 }

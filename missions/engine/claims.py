@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import int4, int4s, int8, read_int, texts
+from missions.engine.arrays import int4, int8, read_int
 from missions.engine.lane import Lane
+from missions.engine.places import STATEMENTS as PLACES
+from missions.engine.places import Places, known_types
 
 STATEMENTS = (
     "claim", "load_missions", "load_entries", "load_signals", "load_timelines", "load_standing", "next_due", "new_mail",
-    "more_entries", "control_entries",
+    "more_entries", "control_entries", *PLACES,
 )
 PORTION = 1000  # entries of a mission that are loaded at once
-Types = tuple[bytes, bytes]  # names and versions of mission types, as arrays
 CONTROL = "control"  # the name of signals that are controls, and the first part of the paths of what they record
 
 
@@ -161,28 +162,26 @@ def _add_history(missions: dict[int, Claimed], timelines: PGresult, standing: PG
         )
 
 
-async def claim(lane: Lane, worker_id: int, limit: int, types: Types) -> Claim:
-    """Claim up to `limit` due missions of these types and load them. Raises Refused."""
+async def claim(lane: Lane, worker_id: int, limit: int, places: Places) -> Claim:
+    """Claim up to `limit` due missions of the types that have places, and load them. Raises Refused."""
     me = int8(worker_id)
-    results = await lane.call(
-        (b"claim", (me, int4(limit), *types)), (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))),
-        (b"load_signals", (me,)), (b"load_timelines", (me,)), (b"load_standing", (me,)), (b"next_due", types),
+    loads = (
+        (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))), (b"load_signals", (me,)),
+        (b"load_timelines", (me,)), (b"load_standing", (me,)), (b"next_due", known_types(places.open)),
     )
-    missions = _missions(results[1])
-    for mission_id, entry in entries_of(results[2]):
+    results = await lane.call(*places.claims(worker_id, limit), *loads)
+    *claimed, briefs, entries, signals, timelines, standing, upcoming_at = results
+    if len(claimed) > 1:
+        places.learn(claimed[-1])
+    missions = _missions(briefs)
+    for mission_id, entry in entries_of(entries):
         missions[mission_id].entries.append(entry)
-    for mission_id, mail in mail_of(results[3]):
-        claimed = missions[mission_id]
-        (claimed.controls if mail.name == CONTROL else claimed.mail).append(mail)
-    _add_history(missions, results[4], results[5])
-    now, upcoming = due_of(results[6])
+    for mission_id, mail in mail_of(signals):
+        one = missions[mission_id]
+        (one.controls if mail.name == CONTROL else one.mail).append(mail)
+    _add_history(missions, timelines, standing)
+    now, upcoming = due_of(upcoming_at)
     return Claim(list(missions.values()), now, upcoming)
-
-
-def known_types(types: Iterable[tuple[str, int]]) -> Types:
-    """Pairs of mission type and version, as the statements take them."""
-    pairs = list(types)
-    return texts([name.encode() for name, _ in pairs]), int4s([version for _, version in pairs])
 
 
 async def more_entries(lane: Lane, claimed: Claimed, after: int) -> list[Recorded]:

@@ -12,16 +12,17 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.conf import settings
 
 from missions.engine import crashpoints, feed
 from missions.engine.arrays import int4, int8, read_int, read_int8s
-from missions.engine.claims import Types, moment_of
+from missions.engine.claims import moment_of
 from missions.engine.clock import Estimate
 from missions.engine.hints import Hints
 from missions.engine.hosts import Identity, end_process, identity
+from missions.engine.places import Pair, known_types
 from missions.engine.session import Refused, open_session
 from missions.engine.statements import statement
 from missions.errors import PooledConnection
@@ -40,13 +41,14 @@ class Liveness:
     """One worker's part in the ring, and its heartbeat. `on_lost` is called at most once."""
 
     def __init__(
-        self, worker_id: int, types: Types, clock: Estimate, *,
+        self, worker_id: int, types: Callable[[], Iterable[Pair]], clock: Estimate, *,
         on_due: Callable[[dt.datetime | None], None], on_hint: Callable[[], None],
         on_lost: Callable[[BaseException], None],
     ) -> None:
         self.worker_id, self._clock = worker_id, clock
         self._types = types
         self._on_due, self._on_hint, self._on_lost = on_due, on_hint, on_lost
+        self.on_rules: Callable[[], None] = lambda: None
         self._next_peer: int | None = None
         self._watched: int | None = None
         self._ring_changed = asyncio.Event()
@@ -56,7 +58,7 @@ class Liveness:
 
     async def open(self, backend_pid: int) -> None:
         """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused."""
-        listen = [*AUX_SETUP, *(f"listen {channel}" for channel in (feed.DUE, RING))]
+        listen = [*AUX_SETUP, *(f"listen {channel}" for channel in (feed.DUE, feed.RULES, RING))]
         me = f"{self.worker_id:x}"
         self.aux = await open_session(
             f"standfast aux {me}", statements={name: statement(name) for name in AUX}, setup=listen,
@@ -107,6 +109,8 @@ class Liveness:
     def _notified(self, channel: str, payload: str) -> None:
         if channel == RING:
             self._beat_now.set()
+        elif channel == feed.RULES:
+            self.on_rules()
         else:
             self._on_hint()
 
@@ -116,7 +120,7 @@ class Liveness:
         hung = settings.MISSIONS_HUNG_SECONDS
         while True:
             asked_at = time.monotonic()
-            names, versions = self._types
+            names, versions = known_types(self._types())
             call = (int8(self.worker_id), names, int8(int(hung * 1_000_000)), versions)
             answer = (await self.aux.call((b"heartbeat", call)))[0]
             if not answer.ntuples:

@@ -17,15 +17,17 @@ from typing import Any
 import psycopg
 from django.conf import settings
 
-from missions.engine import alarms, crashpoints, mailbox
+from missions.engine import alarms, crashpoints, limits, mailbox
 from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
-from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, known_types, mail_of
+from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
 from missions.engine.clock import Estimate
 from missions.engine.controls import request
 from missions.engine.lane import open_lane
 from missions.engine.leaving import Leaving
+from missions.engine.limits import Rules
 from missions.engine.liveness import Liveness
+from missions.engine.places import Places
 from missions.engine.registry import code_for, runnable
 from missions.engine.run import Run
 from missions.engine.session import Refused
@@ -50,22 +52,27 @@ class Incarnation:
         self._make_context, self._threads, self._concurrency = make_context, threads, concurrency
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
-        self._types = known_types(runnable())
+        self._places, self._rules = Places(list(runnable())), Rules()
         self._claiming = self._again = self._ringing = self._fetching = self._mail = False
         self._timer = DueTimer(self._clock, self._ring)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
         self._loop = asyncio.get_running_loop()
         self.liveness = Liveness(
-            self.worker_id, self._types, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose
+            self.worker_id, lambda: self._places.open, self._clock, on_due=self._due_at, on_hint=self._hinted,
+            on_lost=self._lose,
         )
 
     async def open(self) -> None:
         """Take the lock of the new id, join the ring, and look for work. Raises psycopg.Error, Refused."""
         self.lane = await open_lane(self.worker_id, self._clock, (*STATEMENTS, "retire"), self._lose)
         self.lane.on_fenced, self.lane.on_refused = self._fenced, self._refused
+        self._claiming = True  # nothing is claimed before the limits are known
         await self.liveness.open(self.lane.session.backend_pid)
         self.lane.on_flushed = self.liveness.hints.changed
+        self.liveness.on_rules = self._rules_changed
+        await self.learn_rules()
+        self._claiming = False
         self.kick()
 
     # -- What runs ask (Owner) -----------------------------------------------------------------------------------------
@@ -78,8 +85,19 @@ class Incarnation:
             self.kick() if not self.draining else self.liveness.hints.due()
             return
         self._due_at(wake_at)
+        if self._places.freed(run.claimed.type):
+            self.liveness.hints.due()
+            self.kick()
         if self._again and not self._claiming:
             self.kick()
+
+    def rules(self) -> Rules:
+        """The limits and circuits as of their last change."""
+        return self._rules
+
+    def spares(self) -> bool:
+        """Whether fewer missions are in memory than three quarters of what it takes."""
+        return len(self._runs) * 4 < self._concurrency * 3
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run the author's synchronous code, once."""
@@ -106,6 +124,15 @@ class Incarnation:
 
     # -- Claiming ------------------------------------------------------------------------------------------------------
 
+    def _rules_changed(self) -> None:
+        self.spawn(self.learn_rules())
+
+    async def learn_rules(self) -> None:
+        """Read limits and circuits anew, and look for work: a place may have come free."""
+        self._rules = await self._threads.patiently(limits.load)
+        self._places.limit(self._rules.concurrency)
+        self.kick()
+
     def kick(self) -> None:
         """Look for due missions now."""
         self._again = True
@@ -120,7 +147,7 @@ class Incarnation:
                 if room <= 0:
                     return  # `_again` stays set: the next mission that leaves memory looks again
                 self._again = False
-                brought = await claim(self.lane, self.worker_id, room, self._types)
+                brought = await claim(self.lane, self.worker_id, room, self._places)
                 self._clock.read(brought.now)
                 if brought.missions:
                     crashpoints.reach("after_claim")

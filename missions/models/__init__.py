@@ -3,6 +3,7 @@
 from missions.models.archive import Archived, BundlePiece, Hold
 from missions.models.effect import Effect, EffectState
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
+from missions.models.limit import Circuit, CircuitChange, CircuitState, Limit, Permit, Scope
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.signal import Signal
 from missions.models.timeline import Timeline
@@ -10,7 +11,7 @@ from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
-    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Brief", "BundlePiece", "Checkpoint", "Effect",
-    "EffectState", "Entry", "Hold", "Kind", "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline",
-    "Worker",
+    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Brief", "BundlePiece", "Checkpoint", "Circuit",
+    "CircuitChange", "CircuitState", "Effect", "EffectState", "Entry", "Hold", "Kind", "Limit", "Mission", "Outcome",
+    "Payload", "Permit", "Scope", "Signal", "State", "Takeover", "Timeline", "Worker",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from missions.identity import uuid7
 from missions.models.fields import DatabaseNow
@@ -62,7 +62,14 @@ class Mission(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
+            # As claim.sql walks it. Only wake_at and owner ever change, and a claim and a park change both anyway.
+            models.Index(
+                fields=["type", "-version", "-priority", "wake_at"], name="mission_due",
+                condition=Q(owner=None, wake_at__isnull=False),
+            ),
+            models.Index(  # controls that wait, whatever the type: few at any time
+                fields=["wake_at"], name="mission_steered", condition=Q(owner=None, control_seq__gt=F("control_done")),
+            ),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
         ]
 

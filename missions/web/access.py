@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
 START = frozenset({"operators", "supervisors"})
 STEER = frozenset({"operators"})
+LIMIT = frozenset({"operators"})
 
 
 def sees_all(user: User | AnonymousUser) -> bool:
@@ -31,6 +32,11 @@ def sees_all(user: User | AnonymousUser) -> bool:
 def may_start(user: User | AnonymousUser) -> bool:
     """Whether a person may start missions."""
     return _in_any(user, START)
+
+
+def may_limit(user: User | AnonymousUser) -> bool:
+    """Whether a person may set limits and circuits: operators and administrators."""
+    return _in_any(user, LIMIT)
 
 
 def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:

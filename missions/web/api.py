@@ -32,7 +32,7 @@ from missions.web.serializers import (
 )
 
 RESERVED = ("decision:", "effect:", "child:", "permit:", "control", "attend:")
-WAITS = ("decision", "signal", "timer", "tool")
+WAITS = ("decision", "limit", "signal", "timer", "tool")
 
 
 class MissionsView(Endpoint):
@@ -45,7 +45,7 @@ class MissionsView(Endpoint):
         parameters=[
             text_parameter("state", "Only missions in this state.", enum=list(State.values)),
             text_parameter("type", "Only missions of this type."),
-            text_parameter("waiting_on", "`decision`, `signal`, `timer`, `tool`, or exactly as in `signal:NAME`."),
+            text_parameter("waiting_on", f"One of {', '.join(WAITS)}, or exactly as in `signal:NAME`."),
             text_parameter("q", "Part of the title, or the id."),
             CURSOR, LIMIT,
         ],

@@ -10,6 +10,7 @@ from missions.web import (
 )
 from missions.web.api import MissionsView, MissionView, SignalsView
 from missions.web.archive_api import ArchivedView, ArchiveView
+from missions.web.limits_api import CircuitView, LimitsView, LimitView
 from missions.web.record_api import (
     CheckpointsView,
     EffectsView,
@@ -43,4 +44,7 @@ urlpatterns = [
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
     path("tools", ToolsView.as_view(), name="api-tools"),
+    path("tools/<str:name>/circuit", CircuitView.as_view(), name="api-circuit"),
+    path("limits", LimitsView.as_view(), name="api-limits"),
+    path("limits/<int:limit_id>", LimitView.as_view(), name="api-limit"),
 ]

@@ -101,7 +101,7 @@ class SignalReceipt(serializers.Serializer[Any]):
 class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
-    kind = serializers.ChoiceField(["decision", "signal", "timer", "tool"])
+    kind = serializers.ChoiceField(["decision", "limit", "signal", "timer", "tool"])
     what = serializers.CharField(help_text="The decision's id, the signal's or the tool's name.")
     since = serializers.DateTimeField(allow_null=True)
     due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")

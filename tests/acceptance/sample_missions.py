@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from missions.authoring import Context, Verdict, mission
+from missions.authoring import Context, ToolCall, Verdict, mission, tool
 
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"
@@ -99,3 +99,25 @@ async def listen(m: Context, request: Listen) -> Verdict:
     """Wait for one signal after the other, and park in between."""
     heard = [await m.wait_for_signal("tick", timeout=3600) for _ in range(request.signals)]
     return Verdict("heard", data={"heard": [signal and signal["number"] for signal in heard]})
+
+
+@tool(name="sample.turnstile", effect="read")
+async def turnstile(call: ToolCall, seconds: float) -> bool:
+    """Stand in the turnstile"""
+    logger.info(f"turnstile in: {call.mission_id}")
+    await asyncio.sleep(seconds)
+    logger.info(f"turnstile out: {call.mission_id}")
+    return True
+
+
+class Pass(BaseModel):
+    """How long to stand in it."""
+
+    seconds: float
+
+
+@mission("test.pass", version=1, title="Pass")
+async def pass_through(m: Context, request: Pass) -> Verdict:
+    """Pass through the turnstile, where one at a time fits."""
+    await m.tool("sample.turnstile", seconds=request.seconds)
+    return Verdict("passed")

@@ -27,7 +27,7 @@ def schema() -> Any:
 
 
 def test_the_schema_is_valid_and_names_every_address(schema: Any) -> None:
-    served = {path.replace("<uuid:", "{").replace(">", "}") for path in VIEWS if "^" not in path}
+    served = {re.sub(r"<\w+:(\w+)>", r"{\1}", path) for path in VIEWS if "^" not in path}
     assert {path.lstrip("/") for path in schema["paths"]} == served
 
 
@@ -67,7 +67,7 @@ def first_cells(document: str, section: str) -> set[str]:
 
 def test_the_document_lists_every_address_and_no_other() -> None:
     served = {path.removeprefix("api/v1/") for path in VIEWS if "^" not in path}
-    assert first_cells("api.md", "Addresses") == {re.sub(r"<uuid:(\w+)>", r"{\1}", path) for path in served}
+    assert first_cells("api.md", "Addresses") == {re.sub(r"<\w+:(\w+)>", r"{\1}", path) for path in served}
 
 
 def test_the_document_lists_every_code() -> None:

@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
 from approvals import votes
+from missions.engine import limits
 from missions.models import EffectState, Mission
 from missions.web import tokens
 from tests import archive, decisions, parcels
@@ -72,6 +73,8 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
+            "name": ["payments.refund"],
+            "limit_id": [limits.put("tool", "payments.refund", concurrency=1).pk],
         }  # fmt: skip
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:

@@ -1,5 +1,28 @@
 -- Say that this worker lives, and learn in the same statement when something is due and whose heart has stopped.
--- No row comes back to a worker that was declared dead. Heartbeats are on the real clock, which no test moves.
+-- What is due is looked for as in next_due.sql. No row comes back to a worker that was declared dead.
+-- Heartbeats are on the real clock, which no test moves.
+with recursive lane (type, version, priority) as (
+    select known.type, known.version, head.priority
+    from unnest($2::text[], $4::int4[]) as known (type, version)
+    cross join lateral (
+        select priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = known.type and version = known.version
+        order by priority desc
+        limit 1
+    ) as head
+    union all
+    select lane.type, lane.version, next.priority
+    from lane
+    cross join lateral (
+        select priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = lane.type and version = lane.version
+            and priority < lane.priority
+        order by priority desc
+        limit 1
+    ) as next
+)
 update missions_worker as me
 set heartbeat_at = clock_timestamp()
 where me.id = $1::int8 and me.dead_at is null
@@ -7,10 +30,21 @@ returning
     missions_now(),
     least(
         (
+            select min(earliest.wake_at)
+            from lane
+            cross join lateral (
+                select wake_at
+                from missions_mission
+                where owner is null and wake_at is not null and type = lane.type and version = lane.version
+                    and priority = lane.priority
+                order by wake_at
+                limit 1
+            ) as earliest
+        ),
+        (
             select min(wake_at)
             from missions_mission
-            where owner is null and wake_at is not null
-                and (control_seq > control_done or (type, version) in (select * from unnest($2::text[], $4::int4[])))
+            where owner is null and control_seq > control_done and wake_at is not null
         ),
         (select min(nominal_at) from missions_alarm where rung_at is null)
     ),
