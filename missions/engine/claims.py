@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import int4, int8, read_int, texts
+from missions.engine.arrays import TRUE, boolean, int4, int8, read_int, texts
 from missions.engine.lane import Lane
 
 STATEMENTS = ("claim", "load_missions", "load_entries", "load_signals", "next_due", "new_mail")
@@ -59,6 +59,7 @@ class Claimed:
     inbox_seq: int
     title: str
     started_by_id: int | None
+    suspect: bool = False  # a backup was restored: its effects may have happened already
     entries: list[Recorded] = field(default_factory=list)
     mail: list[Mail] = field(default_factory=list)
     head_seq: int = 0
@@ -101,11 +102,12 @@ def mail_of(result: PGresult) -> list[tuple[int, Mail]]:
 def _missions(result: PGresult) -> dict[int, Claimed]:
     found = {}
     for row in range(result.ntuples):
-        id_, uid, type_, version, attempt, timeline, chapter, _, inbox, title, starter = _cells(result, row)
+        id_, uid, type_, version, attempt, timeline, chapter, _, inbox, title, starter, suspect = _cells(result, row)
         found[read_int(id_)] = Claimed(
             id=read_int(id_), uid=uuid.UUID(bytes=uid), type=type_.decode(), version=read_int(version),
             attempt=read_int(attempt), timeline=read_int(timeline), chapter=read_int(chapter),
             inbox_seq=read_int(inbox), title=title.decode(), started_by_id=read_int(starter) or None,
+            suspect=suspect == TRUE,
         )
     return found
 
@@ -120,12 +122,15 @@ def _add_entries(missions: dict[int, Claimed], result: PGresult) -> None:
         )
 
 
-async def claim(lane: Lane, worker_id: int, limit: int, types: Sequence[str]) -> Claim:
-    """Claim up to `limit` due missions of these types and load them. Raises Refused."""
+async def claim(
+    lane: Lane, worker_id: int, limit: int, types: Sequence[str], *, quarantined: bool = False
+) -> Claim:
+    """Claim up to `limit` due missions of these types and load them, in quarantine or not. Raises Refused."""
+    which = boolean(quarantined)
     me, known = int8(worker_id), texts([name.encode() for name in types])
     results = await lane.call(
-        (b"claim", (me, int4(limit), known)), (b"load_missions", (me,)), (b"load_entries", (me,)),
-        (b"load_signals", (me,)), (b"next_due", (known,)),
+        (b"claim", (me, int4(limit), known, which)), (b"load_missions", (me,)), (b"load_entries", (me,)),
+        (b"load_signals", (me,)), (b"next_due", (known, which)),
     )
     missions = _missions(results[1])
     _add_entries(missions, results[2])

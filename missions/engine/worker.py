@@ -11,7 +11,7 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -23,11 +23,15 @@ from missions.engine.attempt import ContextFactory, attempt
 from missions.engine.claims import STATEMENTS, Claimed, claim, mail_of
 from missions.engine.clock import Estimate
 from missions.engine.lane import open_lane
+from missions.engine.leftovers import Leftovers
 from missions.engine.liveness import Liveness
+from missions.engine.quarantine import Quarantine
 from missions.engine.registry import all_types, get_type
 from missions.engine.run import Run
 from missions.engine.session import Refused
 from missions.engine.threads import Threads
+from missions.engine.watchdog import Watchdog
+from missions.engine.witness import Witness
 from missions.errors import StandfastError
 
 logger = logging.getLogger(__name__)
@@ -39,12 +43,16 @@ STILL_DUE_SECONDS = 0.25  # what is due and can not be had (its row is held, its
 class Incarnation:
     """A worker under one id, from `open` until it is lost or drained. Implements `missions.engine.run.Owner`."""
 
-    def __init__(self, make_context: ContextFactory, threads: Threads, concurrency: int) -> None:
+    def __init__(
+        self, make_context: ContextFactory, threads: Threads, concurrency: int, leftovers: Leftovers,
+        quarantine: Quarantine | None, on_idle: Callable[[], None] | None,
+    ) -> None:
         self.worker_id = secrets.randbits(63) or 1
         self.draining = False
         self.ended = asyncio.Event()  # lost, or drained
         self.lost = False
         self._make_context, self._threads, self._concurrency = make_context, threads, concurrency
+        self._leftovers, self._on_idle = leftovers, on_idle  # `on_idle`: this is a quarantine process
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
         self._types = [kind.name for kind in all_types()]
@@ -56,15 +64,22 @@ class Incarnation:
         self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
         self._loop = asyncio.get_running_loop()
         self.liveness = Liveness(
-            self.worker_id, self._types, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose
+            self.worker_id, self._types, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose,
+            on_quarantine=quarantine.needed if quarantine is not None else lambda: None, on_frozen=self._frozen,
+            quarantined=on_idle is not None,
         )
 
-    async def open(self) -> None:
+    async def open(self, formers: Sequence[int]) -> None:
         """Take the lock of the new id, join the ring, and look for work. Raises psycopg.Error, Refused."""
         self.lane = await open_lane(self.worker_id, self._clock, (*STATEMENTS, "retire"), self._lose)
         self.lane.on_fenced, self.lane.on_refused = self._fenced, self._refused
-        await self.liveness.open(self.lane.session.backend_pid)
+        await self.liveness.open(self.lane.session.backend_pid, formers)
         self.lane.on_flushed = self.liveness.hints.changed
+        self.witness = Witness(self.liveness.aux)
+        await self.witness.attest()  # before anything is claimed
+        self._spawn(self.witness.keep())
+        if self._on_idle is not None and not await self.liveness.reserve():
+            self._on_idle()
         self.kick()
 
     # -- What runs ask (Owner) -----------------------------------------------------------------------------------------
@@ -83,6 +98,10 @@ class Incarnation:
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run the author's synchronous code, once."""
         return await self._threads.once(function, *args)
+
+    def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """A call is under way, until its deadline in so many seconds."""
+        self._leftovers.call(task, seconds)
 
     async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own; a database that is away is waited for."""
@@ -119,7 +138,9 @@ class Incarnation:
                 if room <= 0:
                     return  # `_again` stays set: the next mission that leaves memory looks again
                 self._again = False
-                brought = await claim(self.lane, self.worker_id, room, self._types)
+                brought = await claim(
+                    self.lane, self.worker_id, room, self._types, quarantined=self._on_idle is not None
+                )
                 self._clock.read(brought.now)
                 if brought.missions:
                     crashpoints.reach("after_claim")
@@ -127,6 +148,8 @@ class Incarnation:
                     self._begin(claimed)
                 self._again = self._again or len(brought.missions) == room
                 self._due_at(brought.next_due)
+                if self._on_idle is not None and not self._runs and not self._again:
+                    self._on_idle()
         finally:
             self._claiming = False
 
@@ -219,7 +242,13 @@ class Incarnation:
         for run in list(self._runs.values()):
             run.poison()
         self._runs.clear()
+        self._leftovers.fenced()
         self.ended.set()
+
+    def _frozen(self) -> None:
+        """Somebody found that the database has lost something: what runs here stops as well."""
+        if self._runs:
+            self._lose(RuntimeError("the installation is frozen"))
 
     async def close(self) -> None:
         """End the sessions and the tasks of this incarnation."""
@@ -241,6 +270,7 @@ class Incarnation:
             left = len(self._runs)
             for run in list(self._runs.values()):
                 run.poison()
+            await self.witness.attest()
             await self.lane.call((b"retire", (int8(self.worker_id),)))
             self.liveness.hints.due()
             facts = {"action": "worker_drained", "put_back": left}
@@ -249,11 +279,22 @@ class Incarnation:
 
 
 class Worker:
-    """The process: one incarnation after another until it is told to stop."""
+    """The process: one incarnation after another until it is told to stop.
 
-    def __init__(self, make_context: ContextFactory, concurrency: int) -> None:
+    `quarantine` starts a process for missions in quarantine; `quarantined`: this is such a process; idle, it leaves.
+    `overdue` tells in the end that the process must leave since work of a fenced incarnation does not end.
+    """
+
+    def __init__(
+        self, make_context: ContextFactory, concurrency: int, *, quarantine: Quarantine | None = None,
+        quarantined: bool = False,
+    ) -> None:
         self._make_context, self._concurrency = make_context, concurrency
-        self._threads = Threads(min(32, 4 + concurrency // 16))
+        self._quarantine, self._quarantined = quarantine, quarantined
+        self._leftovers = Leftovers(self._leave)
+        self._threads = Threads(min(32, 4 + concurrency // 16), self._leftovers.thread)
+        self._formers: list[int] = []  # ids that were fenced and are not made good yet
+        self.overdue = False
         self._stopping = asyncio.Event()
         self.incarnation: Incarnation | None = None
 
@@ -261,13 +302,21 @@ class Worker:
         """Begin a clean exit."""
         self._stopping.set()
 
+    def _leave(self) -> None:
+        self.overdue = True
+        self.stop()
+
     async def run(self) -> None:
         """Serve until `stop`."""
         failures = 0
+        watchdog = Watchdog(settings.MISSIONS_HUNG_SECONDS / 2)
+        watchdog.start()
         while not self._stopping.is_set():
-            current = self.incarnation = Incarnation(self._make_context, self._threads, self._concurrency)
+            stalls = watchdog.stalls
+            current = self.incarnation = self._incarnate()
             try:
                 if await self._opened(current):
+                    self._formers.clear()
                     failures, facts = 0, {"action": "worker_ready", "worker": f"{current.worker_id:x}"}
                     logger.info("A worker is ready", extra=facts)
                     await self._serve(current)
@@ -276,13 +325,24 @@ class Worker:
                 logger.warning("The database is away; the worker waits", extra=facts)
             finally:
                 await current.close()
+                if current.lost and watchdog.stalls == stalls:  # else a mission may have been at fault
+                    self._formers.append(current.worker_id)
             if not self._stopping.is_set():
                 await asyncio.sleep(AWAY_SECONDS[min(failures, 5)])
+        watchdog.stop()
+        if self._quarantine is not None:
+            await self._quarantine.close()
         self._threads.close()
+
+    def _incarnate(self) -> Incarnation:
+        on_idle = self.stop if self._quarantined else None
+        return Incarnation(
+            self._make_context, self._threads, self._concurrency, self._leftovers, self._quarantine, on_idle
+        )
 
     async def _opened(self, current: Incarnation) -> bool:
         """Open an incarnation; False where it was lost meanwhile, since what it waited for then never comes."""
-        opening, ended = asyncio.create_task(current.open()), asyncio.create_task(current.ended.wait())
+        opening, ended = asyncio.create_task(current.open(self._formers)), asyncio.create_task(current.ended.wait())
         await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
         if opened := opening.done():
             opening.result()

@@ -1,6 +1,7 @@
 """The tables of the durable engine."""
 
 from missions.models.effect import Effect, EffectState
+from missions.models.freeze import Freeze
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.signal import Signal
@@ -9,6 +10,6 @@ from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
-    "ENDED", "RESTORING", "Alarm", "ApiToken", "Brief", "Checkpoint", "Effect", "EffectState", "Entry", "Kind",
-    "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline", "Worker",
+    "ENDED", "RESTORING", "Alarm", "ApiToken", "Brief", "Checkpoint", "Effect", "EffectState", "Entry", "Freeze",
+    "Kind", "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline", "Worker",
 ]

@@ -55,12 +55,19 @@ class Mission(models.Model):
     step = models.CharField(max_length=200, blank=True, help_text="The path of the last entry as of the last park.")
     deadline_at = models.DateTimeField(null=True)
     parent = models.BigIntegerField(null=True)
+    strikes = models.SmallIntegerField(default=0, help_text="How many workers it took down without progress.")
+    strike_head = models.IntegerField(default=0, help_text="The last seq as of the last strike.")
+    suspect = models.BooleanField(default=False, help_text="A backup was restored: what it did since may be forgotten.")
     idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
 
     class Meta:
         indexes = [
             models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
+            models.Index(
+                fields=["wake_at"], name="mission_quarantined",
+                condition=Q(owner=None, wake_at__isnull=False, strikes__gte=2),
+            ),
         ]
 
     def __str__(self) -> str:

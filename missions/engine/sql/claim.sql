@@ -4,6 +4,8 @@ with due as materialized (
     select id
     from missions_mission
     where owner is null and wake_at <= missions_now() and type = any ($3::text[])
+        and (strikes > 1) = $4::bool -- those that took workers down run alone, in a quarantine process
+        and not exists (select from missions_freeze where thawed_at is null)
     order by priority desc, wake_at
     limit $2::int4
     for update skip locked

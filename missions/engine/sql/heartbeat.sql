@@ -1,4 +1,5 @@
--- Say that this worker lives, and learn in the same statement when something is due and whose heart has stopped.
+-- Say that this worker lives, and learn in the same statement when something is due, whose heart has stopped, whether a
+-- mission waits for a quarantine process that does not run on this host yet, and whether the installation is frozen.
 -- No row comes back to a worker that was declared dead. Heartbeats are on the real clock, which no test moves.
 update missions_worker as me
 set heartbeat_at = clock_timestamp()
@@ -6,7 +7,12 @@ where me.id = $1::int8 and me.dead_at is null
 returning
     missions_now(),
     least(
-        (select min(wake_at) from missions_mission where owner is null and wake_at is not null and type = any ($2::text[])),
+        (
+            select min(wake_at)
+            from missions_mission
+            where owner is null and wake_at is not null and type = any ($2::text[]) and (strikes > 1) = $4::bool
+                and not exists (select from missions_freeze where thawed_at is null)
+        ),
         (select min(nominal_at) from missions_alarm where rung_at is null)
     ),
     (
@@ -21,4 +27,16 @@ returning
         where peer.dead_at is null and peer.id <> $1::int8
         order by (peer.id < $1::int8), peer.id
         limit 1
-    )
+    ),
+    case
+        when exists ( -- an index of its own, which is empty nearly always
+            select from missions_mission
+            where owner is null and wake_at <= missions_now() and strikes >= 2 and type = any ($2::text[])
+        ) then not exists ( -- the lock of quarantine_lock.sql
+            select from pg_locks
+            where locktype = 'advisory' and objsubid = 2 and classid = 1398096467 and granted
+                and objid = hashtext(me.host)::oid
+        )
+        else false
+    end,
+    exists (select from missions_freeze where thawed_at is null)
