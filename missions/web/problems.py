@@ -38,6 +38,7 @@ STATUS_OF: dict[type[errors.StandfastError], int] = {
     errors.UnknownMission: 404,
     errors.KeyReused: 409,
     errors.MissionEnded: 409,
+    errors.NotFrozen: 409,
     errors.PayloadTooLarge: 413,
 }
 TITLE_OF = {
@@ -49,6 +50,7 @@ TITLE_OF = {
     "invalid_input": "The input does not fit",
     "key_reused": "This key was used with another request",
     "mission_ended": "The mission has ended",
+    "not_frozen": "The installation is not frozen",
     "not_authenticated": "Sign in or send a token",
     "payload_too_large": "The body is too large",
     "reserved_name": "This name is reserved",

@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand
 from missions.context import Context
 from missions.engine.quarantine import Quarantine
 from missions.engine.worker import Worker
+from missions.governance import gate
 from missions.tools import catalogue, mcp_client
 
 # Steps leave little that is cyclic, and looking for it every 700 objects was a tenth of a step (docs/benchmarks.md).
@@ -37,6 +38,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        gate()  # imported now: later it would hold up the loop for a second
         gc.freeze()  # what was imported stays
         gc.set_threshold(*COLLECT_AFTER)
         status = asyncio.run(quarantined() if options["quarantine"] else serve(options["concurrency"]))
