@@ -45,12 +45,14 @@ def loss(seen: Sighting, now: Sighting, *, trust_failover: bool = False) -> str:
     """Why a database that shows `now` can not be all that `seen` was; empty where it can."""
     if now.system != seen.system:
         return "This is another cluster than before: a dump was restored, or the database has moved."
-    behind = [name for name in ("lsn", "xid", "tide") if getattr(now, name) < getattr(seen, name)]
-    if behind:
-        what = {"lsn": "position of its log", "xid": "transactions", "tide": "count of sightings"}[behind[0]]
-        return f"It has fallen behind what was seen before, by the {what}: a backup was restored."
+    # Each sighting counts the tide up, so even the same count again is one too few.
+    behind = {"position of its log": now.lsn < seen.lsn, "transactions": now.xid < seen.xid,
+              "count of sightings": now.tide <= seen.tide}  # fmt: skip
+    if any(behind.values()):
+        what = ", ".join(name for name, is_behind in behind.items() if is_behind)
+        return f"The database has fallen behind what was seen before ({what}): a backup was restored."
     if now.timeline != seen.timeline and not trust_failover:
-        return "It is on another timeline: a standby was promoted, or a backup was recovered to a point in time."
+        return "The database is on another timeline: a standby was promoted, or a backup was recovered to a point in time."
     return ""
 
 
@@ -66,8 +68,8 @@ class Witness:
 
         Raises Refused, OSError.
         """
+        seen = await asyncio.to_thread(read, self._file)  # first: what peers note meanwhile may be ahead of our look
         now, holds_missions, found_at = await self._look()
-        seen = await asyncio.to_thread(read, self._file)
         why = loss(seen, now, trust_failover=settings.MISSIONS_TRUST_FAILOVER) if seen is not None else ""
         if why:
             self._settled_xid = 0
