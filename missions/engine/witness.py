@@ -52,7 +52,7 @@ def loss(seen: Sighting, now: Sighting, *, trust_failover: bool = False) -> str:
         what = ", ".join(name for name, is_behind in behind.items() if is_behind)
         return f"The database has fallen behind what was seen before ({what}): a backup was restored."
     if now.timeline != seen.timeline and not trust_failover:
-        return "The database is on another timeline: a standby was promoted, or a backup was recovered to a point in time."
+        return "The database is on another timeline: a standby was promoted, or a backup recovered to a point in time."
     return ""
 
 

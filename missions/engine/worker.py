@@ -355,6 +355,9 @@ class Worker:
         ended = asyncio.create_task(current.ended.wait())
         await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
         if self._stopping.is_set() and not current.lost:
-            await current.drain(settings.MISSIONS_DRAIN_SECONDS)
+            draining = asyncio.create_task(current.drain(settings.MISSIONS_DRAIN_SECONDS))
+            # A session that is lost meanwhile answers no more: whoever comes next frees what was not put back.
+            await asyncio.wait({draining, ended}, return_when=asyncio.FIRST_COMPLETED)
+            draining.cancel()
         for task in (stopping, ended):
             task.cancel()
