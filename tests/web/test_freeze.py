@@ -45,7 +45,7 @@ def test_strangers_are_told_nothing(client: Client) -> None:
 def test_health_tells_of_a_freeze_and_of_missions_in_quarantine(client: Client) -> None:
     Worker.objects.create(id=1, host="here", boot_id="b", pid=1, pid_started=1, backend_pid=1)
     freeze()
-    mission = parcels.parcel()
+    mission = parcels.mission()
     Mission.objects.filter(pk=mission.pk).update(state=State.PAUSED, reason="quarantined")
     told = client.get("/readyz")
     assert (told.status_code, told.json()["frozen"], told.json()["quarantined"]) == (200, WHY, 1)
@@ -75,7 +75,7 @@ def test_nobody_else_thaws(client: Client, request: pytest.FixtureRequest, name:
 
 
 def test_thawing_makes_missions_suspect_that_have_not_ended(admin: User) -> None:
-    going, over = parcels.parcel(), parcels.parcel()
+    going, over = parcels.mission(), parcels.mission()
     Mission.objects.filter(pk=over.pk).update(state=State.COMPLETED)
     freeze()
     assert client_of(admin).get("/api/v1/freeze").json()["why"] == WHY
@@ -89,7 +89,7 @@ def test_thawing_makes_missions_suspect_that_have_not_ended(admin: User) -> None
 
 
 def test_a_planned_move_makes_nothing_suspect() -> None:
-    mission = parcels.parcel()
+    mission = parcels.mission()
     freeze()
     assert freezing.thaw("Moved.", by="ann", nothing_was_lost=True) == 0
     mission.refresh_from_db()
@@ -99,7 +99,7 @@ def test_a_planned_move_makes_nothing_suspect() -> None:
 
 
 def test_a_pardoned_mission_starts_counting_again() -> None:
-    mission = parcels.parcel()
+    mission = parcels.mission()
     Mission.objects.filter(pk=mission.pk).update(strikes=3)
     quarantine.pardon(mission.pk)
     mission.refresh_from_db()
