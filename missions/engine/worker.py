@@ -344,10 +344,12 @@ class Worker:
         """Open an incarnation; False where it was lost meanwhile, since what it waited for then never comes."""
         opening, ended = asyncio.create_task(current.open(self._formers)), asyncio.create_task(current.ended.wait())
         await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if opened := opening.done():
-            opening.result()
-        for task in (opening, ended):
-            task.cancel()
+        try:
+            if opened := opening.done():
+                opening.result()
+        finally:
+            for task in (opening, ended):
+                task.cancel()
         return opened
 
     async def _serve(self, current: Incarnation) -> None:
