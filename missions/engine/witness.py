@@ -20,7 +20,7 @@ from pathlib import Path
 from django.conf import settings
 from psycopg.pq.abc import PGresult
 
-from missions.engine.arrays import TRUE, int8, read_int
+from missions.engine.arrays import int8, read_int
 from missions.engine.hosts import identity
 from missions.engine.session import Session
 
@@ -69,14 +69,14 @@ class Witness:
         Raises Refused, OSError.
         """
         seen = await asyncio.to_thread(read, self._file)  # first: what peers note meanwhile may be ahead of our look
-        now, holds_missions, found_at = await self._look()
+        now, found_at = await self._look()
         why = loss(seen, now, trust_failover=settings.MISSIONS_TRUST_FAILOVER) if seen is not None else ""
         if why:
             self._settled_xid = 0
             # What was noted before the last finding, on whatever host, speaks of that same loss.
-            if seen is not None and holds_missions and (found_at is None or seen.at > found_at):
+            if seen is not None and (found_at is None or seen.at > found_at):
                 await self._freeze(why, seen, now)
-                now, _, _ = await self._look()  # beyond the freeze: who restores the same backup again is found again
+                now, _ = await self._look()  # beyond the freeze: who restores the same backup again is found again
         noted = replace(now, xid=self._settled_xid)
         self._settled_xid = now.xid
         await asyncio.to_thread(write, self._file, noted)
@@ -87,22 +87,24 @@ class Witness:
             await asyncio.sleep(EVERY_SECONDS)
             await self.attest()
 
-    async def _look(self) -> tuple[Sighting, bool, int | None]:
+    async def _look(self) -> tuple[Sighting, int | None]:
         return _sighting((await self._session.call((b"witness", ())))[0])
 
     async def _freeze(self, why: str, seen: Sighting, now: Sighting) -> None:
         facts = json.dumps({"seen": asdict(seen), "now": asdict(now)})
         host = identity().host
-        await self._session.call((b"freeze", (why.encode(), host.encode(), facts.encode(), int8(now.at))))
+        answer = await self._session.call((b"freeze", (why.encode(), host.encode(), facts.encode(), int8(now.at))))
+        if not answer[0].ntuples:  # frozen already, or without missions
+            return
         told = {"action": "frozen", "why": why, "witness": str(self._file)}
         logger.critical("The installation is frozen: thaw it once you know what was lost", extra=told)
 
 
-def _sighting(result: PGresult) -> tuple[Sighting, bool, int | None]:
-    cells = [result.get_value(0, column) for column in range(8)]
+def _sighting(result: PGresult) -> tuple[Sighting, int | None]:
+    cells = [result.get_value(0, column) for column in range(7)]
     system, timeline, lsn, xid, tide, at = (read_int(cell or b"") for cell in cells[:6])
     sighting = Sighting(system=system, timeline=timeline, lsn=lsn, xid=xid, tide=tide, at=at)
-    return sighting, cells[6] == TRUE, read_int(cells[7]) if cells[7] else None
+    return sighting, read_int(cells[6]) if cells[6] else None
 
 
 def read(file: Path) -> Sighting | None:
