@@ -92,6 +92,8 @@ MISSIONS_HEARTBEAT_SECONDS = env.seconds("MISSIONS_HEARTBEAT_SECONDS", 2.0, low=
 MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=600)
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
+MISSIONS_TRUST_FAILOVER = env.flag("MISSIONS_TRUST_FAILOVER", default=False)
+MISSIONS_WITNESS = DATA_DIR / "witness.json"  # never beside the database's own files: a restore must not reach it
 MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
 MISSIONS_KEEP_DAYS = env.integer("MISSIONS_KEEP_DAYS", 0, low=0, high=36_500)  # 0: for ever
 MISSIONS_ARCHIVE_DIR = env.text("MISSIONS_ARCHIVE_DIR")  # empty: bundles lie in the database

@@ -50,6 +50,12 @@ class KeyReused(StandfastError):
     code = "key_reused"
 
 
+class NotFrozen(StandfastError):
+    """The installation is not frozen; there is nothing to thaw."""
+
+    code = "not_frozen"
+
+
 class MissionEnded(StandfastError):
     """The mission has ended; nothing was delivered."""
 

@@ -91,6 +91,9 @@ class Bystander:
         """Nothing fresh runs."""
         raise Suspended
 
+    def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """Nothing is called."""
+
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """Nothing was called."""
 

@@ -188,11 +188,12 @@ class ToolRun:
     # -- The call ------------------------------------------------------------------------------------------------------
 
     async def _call(self) -> None:
+        lost = self.run.claimed.suspect and not self.progress.cleared  # in what a restored backup forgot
         if self.spec.effect is EffectClass.READ:
             await self._read()
-        elif not self._mine:
-            why = "The worker stopped before it could record what came of the call."
-            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
+        elif lost or not self._mine:
+            why = doubt.RESTORED if lost else "The worker stopped before it could record what came of the call."
+            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why, restored=lost)
         elif await intents.stands(self):
             self._mine = False  # from here on nobody knows, until an entry says
             answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args)

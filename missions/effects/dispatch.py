@@ -113,6 +113,7 @@ async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> Ans
         raise Suspended
     task = asyncio.get_running_loop().create_task(_invoke(run, spec, call, args, seconds))
     _calls.add(task)
+    run.owner.calling(task, seconds + GRACE_SECONDS)
     task.add_done_callback(_calls.discard)
     try:
         return await asyncio.shield(task)

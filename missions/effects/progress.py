@@ -56,6 +56,8 @@ class Progress:
     told_of_circuit: bool = False
     told_of_limit: bool = False
     uncertain: bool = False  # some call under this intent may have happened
+    forgotten: bool = False  # in doubt since a backup was restored: it may have happened in what was lost
+    cleared: bool = False  # it did not happen in what was lost: a probe or a person says so
 
     @property
     def key(self) -> str:
@@ -123,12 +125,13 @@ def _intent(progress: Progress, payload: Json) -> None:
     progress.intent, progress.phase = payload, Phase.CALL
     progress.deadline, progress.generation = moment(payload["deadline_at"]), int(payload["generation"])
     progress.tries = progress.probes = 0
-    progress.uncertain = False
+    progress.uncertain = progress.forgotten = progress.cleared = False
     progress.answer = None
 
 
 def _doubt(progress: Progress, payload: Json) -> None:
     progress.phase, progress.uncertain, progress.resume_at = Phase.DOUBT, True, None
+    progress.forgotten = bool(payload.get("restored"))
 
 
 def _probed(progress: Progress, payload: Json) -> None:
@@ -154,6 +157,8 @@ def _retry(progress: Progress, payload: Json) -> None:
     progress.tries, progress.phase = int(payload["count"]), Phase.CALL
     progress.deadline = moment(payload["deadline_at"])
     progress.resume_at = None
+    if progress.forgotten:  # nothing was called under this intent that is not known
+        progress.forgotten, progress.uncertain, progress.cleared, progress.answer = False, False, True, None
 
 
 def _outcome(progress: Progress, payload: Json) -> None:

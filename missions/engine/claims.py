@@ -11,7 +11,7 @@ from typing import Any
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import int4, int8, read_int
+from missions.engine.arrays import TRUE, int4, int8, read_int
 from missions.engine.lane import Lane
 from missions.engine.places import STATEMENTS as PLACES
 from missions.engine.places import Places, known_types
@@ -86,6 +86,7 @@ class Claimed:
     last_kind: str  # of its newest entry, on whatever timeline
     link: bytes
     effects_off: bool = False  # a fork that may not change the world
+    suspect: bool = False  # a backup was restored: its effects may have happened already
     entries: list[Recorded] = field(default_factory=list)  # the first portion, of its timeline and chapter
     mail: list[Mail] = field(default_factory=list)
     controls: list[Mail] = field(default_factory=list)  # that nobody has taken, the oldest first
@@ -139,13 +140,13 @@ def _missions(result: PGresult) -> dict[int, Claimed]:
     found = {}
     for row in range(result.ntuples):
         id_, uid, type_, version, attempt, timeline, chapter, *rest = _cells(result, row)
-        inbox, control, done, title, starter, off, head, last, link = rest
+        inbox, control, done, title, starter, off, suspect, head, last, link = rest
         found[read_int(id_)] = Claimed(
             id=read_int(id_), uid=uuid.UUID(bytes=uid), type=type_.decode(), version=read_int(version),
             attempt=read_int(attempt), timeline=read_int(timeline), chapter=read_int(chapter),
             inbox_seq=read_int(inbox), control_seq=read_int(control), control_done=read_int(done),
             title=title.decode(), started_by_id=read_int(starter) or None, head_seq=read_int(head),
-            last_kind=last.decode(), link=link, effects_off=off == b"\x01",
+            last_kind=last.decode(), link=link, effects_off=off == TRUE, suspect=suspect == TRUE,
         )
     return found
 
@@ -167,7 +168,8 @@ async def claim(lane: Lane, worker_id: int, limit: int, places: Places) -> Claim
     me = int8(worker_id)
     loads = (
         (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))), (b"load_signals", (me,)),
-        (b"load_timelines", (me,)), (b"load_standing", (me,)), (b"next_due", known_types(places.open)),
+        (b"load_timelines", (me,)), (b"load_standing", (me,)),
+        (b"next_due", (*known_types(places.open), places.quarantined)),
     )
     results = await lane.call(*places.claims(worker_id, limit), *loads)
     *claimed, briefs, entries, signals, timelines, standing, upcoming_at = results

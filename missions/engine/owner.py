@@ -40,6 +40,9 @@ class Owner(Protocol):
     async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own in a thread; where the database is away it is waited for, and the verb repeated."""
 
+    def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """A call is under way that may outlive this worker, until its deadline in so many seconds."""
+
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """A call of a mission that left memory has answered after all; keep that as evidence in its mailbox."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from psycopg.pq.abc import PGresult
 
-from missions.engine.arrays import int4, int4s, int8, read_int, texts
+from missions.engine.arrays import boolean, int4, int4s, int8, read_int, texts
 from missions.engine.limits import ALL
 from missions.engine.session import Call
 
@@ -28,7 +28,8 @@ def known_types(pairs: Iterable[Pair]) -> Types:
 class Places:
     """What one worker knows of the places of its types."""
 
-    def __init__(self, types: Sequence[Pair]) -> None:
+    def __init__(self, types: Sequence[Pair], *, quarantined: bool = False) -> None:
+        self.quarantined = boolean(quarantined)  # whether only missions in quarantine are claimed, or only others
         self._types = list(types)
         self._names = list(dict.fromkeys(name for name, _ in types))
         self._limits: Mapping[str, int] = {}
@@ -54,19 +55,20 @@ class Places:
 
     def claims(self, worker_id: int, most: int) -> list[Call]:
         """The statements that claim, to be sent under one Sync before those that load."""
-        me, room = int8(worker_id), int4(most)
+        me, room, which = int8(worker_id), int4(most), self.quarantined
         if not self.limited:
-            return [(b"claim", (me, room, *known_types(self._types)))]
+            return [(b"claim", (me, room, *known_types(self._types), which))]
         total = int4(self._limits[ALL]) if ALL in self._limits else None
         single = [name for name in self._names if name in self._limits]
         calls: list[Call] = [(b"places_lock", ())]
         for name in single:
-            calls.append((b"places_claim", (me, room, *self._of([name]), int4(self._limits[name]), total)))
+            most_of = int4(self._limits[name])
+            calls.append((b"places_claim", (me, room, *self._of([name]), most_of, total, which)))
         others = self._of([name for name in self._names if name not in self._limits])
         if total:
-            calls.append((b"places_claim", (me, room, *others, None, total)))
+            calls.append((b"places_claim", (me, room, *others, None, total, which)))
             others = known_types(())
-        calls.append((b"claim", (me, room, *others)))  # also for controls, which no limit holds up
+        calls.append((b"claim", (me, room, *others, which)))  # also for controls, which no limit holds up
         calls.append((b"places_taken", (texts([name.encode() for name in single]),)))
         return calls
 

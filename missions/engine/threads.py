@@ -33,7 +33,8 @@ def _closing(function: Callable[..., Any], *args: Any) -> Any:
 class Threads:
     """The thread pools of one worker."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, begun: Callable[[concurrent.futures.Future[Any]], None] = lambda work: None) -> None:
+        self._begun = begun  # told of each function of an author
         self._authors, self._verbs = (
             concurrent.futures.ThreadPoolExecutor(size, thread_name_prefix=f"standfast-{name}")
             for name in ("author", "verb")
@@ -41,7 +42,9 @@ class Threads:
 
     async def once(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run an author's function in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._authors, _closing, function, *args)
+        work = self._authors.submit(_closing, function, *args)
+        self._begun(work)
+        return await asyncio.wrap_future(work)
 
     async def patiently(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own, which may be repeated; as long as the database is away it is, with backoff."""

@@ -1,12 +1,15 @@
-"""The one timer of a worker: it holds the earliest time at which something is due, and rings once."""
+"""The one timer of a worker: it holds the earliest time at which something is due, and rings once. And its bell."""
 
 from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
+from missions.engine import alarms
 from missions.engine.clock import Estimate
+from missions.engine.threads import Threads
 
 STILL_DUE_SECONDS = 0.25  # what is due and can not be had (its row is held, its alarm fails) is not asked for in a loop
 
@@ -41,3 +44,27 @@ class DueTimer:
         self._rang_for = max(self._rang_for, self._at or 0.0)
         self._handle = self._at = None
         self._ring()
+
+
+class Bell:
+    """Rings the alarms that are due, one round at a time."""
+
+    def __init__(
+        self, threads: Threads, spawn: Callable[[Coroutine[Any, Any, None]], object], *, rung: Callable[[], None]
+    ) -> None:
+        self._threads, self._spawn, self._rung = threads, spawn, rung
+        self._ringing = False
+
+    def ring(self) -> None:
+        """Ring them; `rung` is called where there were any."""
+        if not self._ringing:
+            self._ringing = True
+            self._spawn(self._ring())
+
+    async def _ring(self) -> None:
+        try:
+            count = await self._threads.patiently(alarms.ring_due)
+        finally:
+            self._ringing = False
+        if count:
+            self._rung()

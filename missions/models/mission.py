@@ -58,6 +58,9 @@ class Mission(models.Model):
     deadline_at = models.DateTimeField(null=True)
     effects_off = models.BooleanField(default=False, help_text="A fork that may not change the world.")
     parent = models.BigIntegerField(null=True)
+    strikes = models.SmallIntegerField(default=0, help_text="How many workers it took down without progress.")
+    strike_head = models.IntegerField(default=0, help_text="The last seq as of the last strike.")
+    suspect = models.BooleanField(default=False, help_text="A backup was restored: what it did since may be forgotten.")
     idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
 
     class Meta:
@@ -71,6 +74,10 @@ class Mission(models.Model):
                 fields=["wake_at"], name="mission_steered", condition=Q(owner=None, control_seq__gt=F("control_done")),
             ),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
+            models.Index(
+                fields=["wake_at"], name="mission_quarantined",
+                condition=Q(owner=None, wake_at__isnull=False, strikes__gte=2),
+            ),
         ]
 
     def __str__(self) -> str:

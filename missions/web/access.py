@@ -39,6 +39,11 @@ def may_limit(user: User | AnonymousUser) -> bool:
     return _in_any(user, LIMIT)
 
 
+def may_thaw(user: User | AnonymousUser) -> bool:
+    """Whether a person may thaw a frozen installation: administrators."""
+    return user.is_active and user.is_superuser
+
+
 def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:
     """Whether a person may send signals to a mission that they see: who may start missions, and who started it."""
     return may_start(user) or (user.pk is not None and user.is_active and mission.brief.started_by_id == user.pk)

@@ -10,6 +10,7 @@ from missions.web import (
 )
 from missions.web.api import MissionsView, MissionView, SignalsView
 from missions.web.archive_api import ArchivedView, ArchiveView
+from missions.web.freeze_api import FreezeView, ThawView
 from missions.web.limits_api import CircuitView, LimitsView, LimitView
 from missions.web.record_api import (
     CheckpointsView,
@@ -41,6 +42,8 @@ urlpatterns = [
     path("missions/<uuid:uid>/replay", control_api.ReplayView.as_view(), name="api-replay"),
     path("archive", ArchiveView.as_view(), name="api-archive"),
     path("archive/<uuid:archived_id>", ArchivedView.as_view(), name="api-archived"),
+    path("freeze", FreezeView.as_view(), name="api-freeze"),
+    path("freeze/thaw", ThawView.as_view(), name="api-thaw"),
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
     path("tools", ToolsView.as_view(), name="api-tools"),

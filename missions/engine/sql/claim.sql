@@ -4,6 +4,7 @@
 -- `lane` walks the index from one (type, version, priority) to the next, so that neither the number of those that are
 -- due, nor that of unknown types, nor sleepers of a higher priority cost anything. Of each lane the 512 that are due
 -- longest are looked at, without locks; the locks are taken in the order of priority and age, whatever the type.
+-- Missions that took workers down run in quarantine processes ($5) alone; while the installation is frozen nothing does.
 with recursive lane (type, version, priority) as (
     select known.type, known.version, head.priority
     from unnest($3::text[], $4::int4[]) as known (type, version)
@@ -14,6 +15,7 @@ with recursive lane (type, version, priority) as (
         order by priority desc
         limit 1
     ) as head
+    where not $5::bool and not exists (select from missions_freeze where thawed_at is null)
     union all
     select lane.type, lane.version, next.priority
     from lane
@@ -33,16 +35,24 @@ near as materialized (
         select id
         from missions_mission
         where owner is null and wake_at <= missions_now() and type = lane.type and version = lane.version
-            and priority = lane.priority
+            and priority = lane.priority and strikes < 2
         order by wake_at
         limit 512
     ) as oldest
+    union all
+    select id
+    from missions_mission
+    where owner is null and wake_at <= missions_now() and strikes >= 2 and $5::bool
+        and (type, version) in (select * from unnest($3::text[], $4::int4[]))
+        and not exists (select from missions_freeze where thawed_at is null)
     union all
     select id
     from (
         select id
         from missions_mission
         where owner is null and control_seq > control_done and wake_at <= missions_now()
+            and (strikes > 1) = $5::bool
+            and not exists (select from missions_freeze where thawed_at is null)
         order by wake_at
         limit 512
     ) as steered
@@ -50,7 +60,7 @@ near as materialized (
 due as materialized (
     select id
     from missions_mission
-    where id = any (array(select id from near)) and owner is null and wake_at <= missions_now()
+    where id = any (array(select id from near)) and owner is null and wake_at <= missions_now() and (strikes > 1) = $5::bool
         and (control_seq > control_done or (type, version) in (select * from unnest($3::text[], $4::int4[])))
     order by priority desc, wake_at
     limit $2::int4

@@ -2,7 +2,7 @@
 -- with the end of its journal, from which its owner goes on.
 select mission.id, mission.uid, mission.type, mission.version, mission.attempt, mission.timeline, mission.chapter,
     mission.inbox_seq, mission.control_seq, mission.control_done, brief.title,
-    coalesce(brief.started_by_id, 0)::int8, mission.effects_off, last.seq, last.kind, last.chain
+    coalesce(brief.started_by_id, 0)::int8, mission.effects_off, mission.suspect, last.seq, last.kind, last.chain
 from missions_mission as mission
 join missions_brief as brief on brief.mission_id = mission.id
 cross join lateral (

@@ -12,6 +12,7 @@ with recursive lane (type, version, priority) as (
         order by priority desc
         limit 1
     ) as head
+    where not $7::bool and not exists (select from missions_freeze where thawed_at is null)
     union all
     select lane.type, lane.version, next.priority
     from lane
@@ -31,10 +32,16 @@ near as materialized (
         select id
         from missions_mission
         where owner is null and wake_at <= missions_now() and type = lane.type and version = lane.version
-            and priority = lane.priority
+            and priority = lane.priority and strikes < 2
         order by wake_at
         limit 512
     ) as oldest
+    union all
+    select id
+    from missions_mission
+    where owner is null and wake_at <= missions_now() and strikes >= 2 and $7::bool
+        and (type, version) in (select * from unnest($3::text[], $4::int4[]))
+        and not exists (select from missions_freeze where thawed_at is null)
 ),
 places as materialized (
     select greatest(0, least(
@@ -51,7 +58,7 @@ places as materialized (
 due as materialized (
     select id
     from missions_mission
-    where id = any (array(select id from near)) and owner is null and wake_at <= missions_now()
+    where id = any (array(select id from near)) and owner is null and wake_at <= missions_now() and (strikes > 1) = $7::bool
         and (type, version) in (select * from unnest($3::text[], $4::int4[]))
     order by priority desc, wake_at
     limit coalesce((select free from places), 0)
