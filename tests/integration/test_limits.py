@@ -142,10 +142,10 @@ def test_a_lifted_limit_lets_all_go_on() -> None:
 def test_a_rate_lets_through_a_bucketful_and_the_rest_as_it_refills(clock: Clock) -> None:
     limits.put(Scope.TOOL, "corner.desk", rate_count=2, rate_seconds=1000)
     desk.door.set()
-    missions = visits(4)
+    missions, aside = visits(4), begin(HOLD, who="aside")
     with live_worker.worker() as running:
         inside(2)
-        live_worker.wait_until(missions[0], lambda now: Permit.objects.filter(granted_at=None).count() == 2)
+        live_worker.wait_until(aside, lambda now: Permit.objects.filter(granted_at=None).count() == 2)
         assert len(desk.order) == 2
         clock.advance(1001)
         assert running.incarnation is not None
