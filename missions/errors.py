@@ -50,6 +50,12 @@ class KeyReused(StandfastError):
     code = "key_reused"
 
 
+class NotFrozen(StandfastError):
+    """The installation is not frozen; there is nothing to thaw."""
+
+    code = "not_frozen"
+
+
 class MissionEnded(StandfastError):
     """The mission has ended; nothing was delivered."""
 
@@ -268,3 +274,9 @@ class PooledConnection(StandfastError):
 
 class Suspended(BaseException):
     """The mission has left memory; nothing may run here any more. Never catch it."""
+
+
+class UnknownLimit(StandfastError):
+    """There is no such limit."""
+
+    code = "unknown_limit"

@@ -11,13 +11,13 @@ import logging
 from collections.abc import Callable
 
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import Task
 
 from missions.engine.clock import database_now
-from missions.models import Alarm, ApiToken, Mission, Worker
+from missions.models import ENDED, Alarm, ApiToken, Mission, Permit, Worker
 from missions.storage import collect
 from observability.checks import record
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 SWEEPERS = (
     "observability.cleaning.dead_workers",
     "observability.cleaning.rung_alarms",
+    "observability.cleaning.left_permits",
     "observability.cleaning.old_results",
     "observability.cleaning.old_sessions",
     "observability.cleaning.old_tokens",
@@ -68,6 +69,13 @@ def dead_workers() -> int:
 def rung_alarms() -> int:
     """Alarms that rang a week ago. Their time was unique so that they ring once; nobody sets them for then again."""
     return Alarm.objects.filter(rung_at__lt=database_now() - WEEK).delete()[0]
+
+
+def left_permits() -> int:
+    """Permits of missions that have ended or left: void, but nobody looks while nobody else waits."""
+    going_on = ~Q(state__in=ENDED) | Q(control_seq__gt=F("control_done"))
+    needed = Mission.objects.filter(going_on, pk=OuterRef("mission_id"))
+    return Permit.objects.filter(~Exists(needed)).delete()[0]
 
 
 def old_results() -> int:

@@ -80,6 +80,9 @@ def probed(payload: Json) -> Telling:
 
 def backoff(payload: Json) -> Telling:
     """A call or a step is put off: it certainly did nothing, and is tried again at a time."""
+    if payload.get("circuit"):
+        return Telling(f"Waiting until “{service(payload)}” answers again.", detail=sentence(payload.get("why") or ""),
+                       tone="warn", icon="pause")  # fmt: skip
     count, resume = payload.get("count"), moment(payload.get("resume_at"), seconds=True)
     tries = f" (try {count})" if isinstance(count, int) and count > 0 else ""
     return Telling(f"“{service(payload)}” did not work{tries}; trying again {f'at {resume}' if resume else 'later'}.",

@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from django.conf import settings
-
-from missions.effects import asking, budgeting, dispatch, doubt, endings, heartbeats, keys, reads, standing
+from missions.effects import (
+    admission,
+    asking,
+    budgeting,
+    dispatch,
+    doubt,
+    endings,
+    heartbeats,
+    intents,
+    keys,
+    reads,
+    standing,
+)
 from missions.effects.calling import Calling, attended
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
@@ -26,13 +35,12 @@ from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect, Side
 from missions.errors import BudgetExhausted, Suspended, TryLater
-from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
+from missions.governance import Choice, EffectClass, Intent, Json, Ruling
 from missions.models import EffectState, Kind
 from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
-EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
 
 
 class ToolRun:
@@ -44,6 +52,7 @@ class ToolRun:
         self.progress = Progress()
         self.args: Json = {}
         self.seq = 0
+        self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self._prepared = False
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
@@ -146,10 +155,7 @@ class ToolRun:
     async def _rule(self) -> None:
         if await standing.settle(self):
             return
-        if self.run.claimed.effects_off and self.spec.effect is not EffectClass.READ:
-            ruling = EFFECTS_OFF
-        else:
-            ruling = await self.run.owner.in_database(gate().rule, self.intent)
+        ruling = await intents.rule(self)
         await self.record(Kind.RULING, phase="plan", **ruling.as_json())
         crashpoints.reach("after_ruling")
 
@@ -194,28 +200,13 @@ class ToolRun:
             await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
             return
         try:
-            await (reads.read(self) if is_read else self._record_intent())
+            await (reads.read(self) if is_read else self._open())
         finally:
             self.run.ledger.reserved.pop(self.path, None)
 
-    async def _record_intent(self) -> None:
-        claimed, spec, progress = self.run.claimed, self.spec, self.progress
-        generation = standing.generation(self)
-        key = self.key_of(generation)
-        deadline, args_digest = self.deadline(), codec.digest_of(self.args)
-        effect = OpenEffect(
-            id=keys.effect_id(key), chapter=claimed.chapter, path=self.path, generation=generation,
-            tool=spec.name, key=key, args_digest=args_digest, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            compensate=spec.compensate, deadline_at=deadline,
-        )
-        approved = progress.approved or {}
-        await self.record(
-            Kind.INTENT, effect=effect, sentence=self.sentence, args=self.args, args_digest=args_digest, key=key,
-            generation=generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
-            digest=approved.get("digest", ""),
-        )
-        crashpoints.reach("after_intent")
+    async def _open(self) -> None:
+        await admission.admitted(self)
+        await intents.open_effect(self)
 
     def key_of(self, generation: int) -> str:
         """The idempotency key of one generation of this effect."""
@@ -228,18 +219,19 @@ class ToolRun:
     # -- The call ------------------------------------------------------------------------------------------------------
 
     async def _call(self) -> None:
+        lost = self.run.claimed.suspect and not self.progress.cleared  # in what a restored backup forgot
         if self.spec.effect is EffectClass.READ:
             await reads.read(self)
-        elif not self._mine:
-            why = "The worker stopped before it could record what came of the call."
-            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
+        elif lost or not self._mine:
+            why = doubt.RESTORED if lost else "The worker stopped before it could record what came of the call."
+            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why, restored=lost)
         else:
             await self._dispatch()
 
     async def _dispatch(self) -> None:
         again = self.progress.tries or self.progress.uncertain
         async with attended(self.run, self.path, self.spec, fresh=not again) as calling:
-            if not await self._may_dispatch():
+            if not await intents.stands(self):
                 return
             self._mine = False  # from here on nobody knows, until an entry says
             answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args, calling)
@@ -248,6 +240,7 @@ class ToolRun:
             except (Suspended, asyncio.CancelledError):
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
+            await admission.answered(self, answered)
 
     def tool_call(self) -> ToolCall:
         """What the tool function gets beside its arguments."""
@@ -255,38 +248,16 @@ class ToolRun:
         uid, attempt = str(self.run.claimed.uid), self.run.claimed.attempt
         return ToolCall(idempotency_key=self.progress.key, deadline=deadline, mission_id=uid, attempt=attempt)
 
-    async def _may_dispatch(self) -> bool:
-        """Rule again just before dispatch, then make sure that this worker still owns the mission."""
-        progress, approved = self.progress, self.progress.approved or {}
-        decision = uuid.UUID(approved["decision"]) if approved else None
-        confirmed: Ruling = await self.run.owner.in_database(
-            gate().confirm, self.intent, progress.ruling, decision, approved.get("digest", "")
-        )
-        if confirmed.outcome is not RulingOutcome.ALLOW:
-            await self._refused(confirmed)
-            return False
-        asked_at = time.monotonic()
-        await self.run.still_owner()
-        crashpoints.reach("after_recheck")
-        # A process that was stopped here for long may have been taken over: then it asks again, over the same lane.
-        if time.monotonic() - asked_at > settings.MISSIONS_HUNG_SECONDS / 4:
-            return False
-        if progress.uncertain and not doubt.remembered(self):
-            await doubt.ask_person(self, "It may have happened, and the other side no longer knows the key.")
-            return False
-        if progress.deadline is not None and self.run.is_past(progress.deadline):
-            await self.retry("The call's deadline passed before it was made.")
-            return False
-        return True
-
     async def retry(self, why: str) -> None:
         """Record that the call is about to be made (again), with a new deadline and the same key."""
+        await admission.admitted(self)
         await self.record(
             Kind.RETRY, key=self.progress.key, count=self.progress.tries + 1, why=why,
             deadline_at=self.deadline().isoformat(),
         )
 
-    async def _refused(self, ruling: Ruling) -> None:
+    async def refused(self, ruling: Ruling) -> None:
+        """Record that policy no longer allows it; where it may have happened, people say."""
         if self.progress.uncertain:
             await doubt.ask_person(self, f"It may have happened, and policy no longer allows it: {ruling.reason}")
             return

@@ -136,6 +136,7 @@ async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json, callin
     work = _invoke(run, spec, call, args, seconds, calling.reporter)
     task = asyncio.get_running_loop().create_task(work)
     _calls.add(task)
+    run.owner.calling(task, seconds + GRACE_SECONDS)
     task.add_done_callback(_calls.discard)
     try:
         return await asyncio.shield(task)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from missions.effects import dispatch, endings
+from missions.effects import admission, dispatch, endings
 from missions.effects.calling import Calling, attended
 from missions.engine.branches import interruptible
 from missions.tools.spec import ToolCall
@@ -17,6 +17,7 @@ TRIES = 5  # of a read whose answer was no answer; definite refusals are waited 
 
 async def read(op: ToolRun) -> None:
     """Call the tool once, and record its answer or that it is asked again."""
+    await admission.admitted(op)
     claimed = op.run.claimed
     call = ToolCall(deadline=op.deadline(), mission_id=str(claimed.uid), attempt=claimed.attempt)
     fresh = claimed.attempt == 1 and not op.progress.tries
@@ -24,6 +25,7 @@ async def read(op: ToolRun) -> None:
         with interruptible():
             answered = await dispatch.call_tool(op.run, op.spec, call, op.args, calling)
         await _take(op, answered, calling)
+    await admission.answered(op, answered)
 
 
 async def _take(op: ToolRun, answered: dispatch.Answered, calling: Calling) -> None:

@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from django.conf import settings
+
 from missions.engine import crashpoints
 from missions.engine.branches import Branch, Wait, stands_at
 from missions.engine.budgets import ledger_of
@@ -250,18 +252,24 @@ class Run(Leaving):
         """Whether a time has come on the database's clock."""
         return self.clock.seconds() >= moment.timestamp()
 
+    def _is_short(self, wake_at: dt.datetime) -> bool:
+        left = wake_at.timestamp() - self.clock.seconds()
+        return left <= settings.MISSIONS_SHORT_WAIT_SECONDS and not self.owner.draining and self.owner.spares()
+
     def _park(self) -> None:
         if self.closing:
             self.release(self.due())
             return
         waits = list(self._waits.values())
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
-        order = ("decision:", "signal:", "child:", "tool:", "timer")
+        order = ("decision:", "signal:", "child:", "limit:", "tool:", "timer")
         shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
         state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
         if any(not wait.label for wait in waits):
             state, shown = State.READY, Wait(label="")
         wake_at = min(wakes) if wakes else None
+        if state != State.READY and wake_at is not None and self._is_short(wake_at):
+            return  # the timers of the waits go on in memory
         self.release(Release(
             state=self.park_state or state, inbox_seq=self.inbox.seq, wake_at=wake_at, waits_for=shown.label,
             step=self.step, reason=self.park_reason,

@@ -34,7 +34,8 @@ def closing(function: Callable[..., Any], *args: Any) -> Any:
 class Threads:
     """The thread pools of one worker."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, begun: Callable[[concurrent.futures.Future[Any]], None] = lambda work: None) -> None:
+        self._begun = begun  # told of each function of an author
         self._authors, self._verbs = (
             concurrent.futures.ThreadPoolExecutor(size, thread_name_prefix=f"standfast-{name}")
             for name in ("author", "verb")
@@ -42,7 +43,9 @@ class Threads:
 
     async def once(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run an author's function in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._authors, closing, function, *args)
+        work = self._authors.submit(closing, function, *args)
+        self._begun(work)
+        return await asyncio.wrap_future(work)
 
     async def patiently(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own, which may be repeated; as long as the database is away it is, with backoff."""

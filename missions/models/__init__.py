@@ -3,7 +3,9 @@
 from missions.models.archive import Archived, BundlePiece, Hold
 from missions.models.blob import Artifact, Blob, BlobUse, Portion
 from missions.models.effect import Effect, EffectState
+from missions.models.freeze import Freeze
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
+from missions.models.limit import Circuit, CircuitChange, CircuitState, Limit, Permit, Scope
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.progress import Progress
 from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd
@@ -15,7 +17,7 @@ from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
     "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
-    "Checkpoint", "Child", "Dependency", "Effect", "EffectState", "Entry", "Hold", "Kind", "Missed", "Mission",
-    "OnFailure", "OnParentEnd", "Outcome", "Payload", "Portion", "Progress", "Schedule", "Signal", "State",
-    "Takeover", "Timeline", "Worker",
+    "Checkpoint", "Child", "Circuit", "CircuitChange", "CircuitState", "Dependency", "Effect", "EffectState", "Entry",
+    "Freeze", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
+    "Permit", "Portion", "Progress", "Schedule", "Scope", "Signal", "State", "Takeover", "Timeline", "Worker",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from missions.identity import uuid7
 from missions.models.fields import DatabaseNow
@@ -60,13 +60,27 @@ class Mission(models.Model):
     deadline_at = models.DateTimeField(null=True)
     effects_off = models.BooleanField(default=False, help_text="A fork that may not change the world.")
     parent = models.BigIntegerField(null=True)
+    strikes = models.SmallIntegerField(default=0, help_text="How many workers it took down without progress.")
+    strike_head = models.IntegerField(default=0, help_text="The last seq as of the last strike.")
+    suspect = models.BooleanField(default=False, help_text="A backup was restored: what it did since may be forgotten.")
     idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
 
     class Meta:
         indexes = [
-            models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
+            # As claim.sql walks it. Only wake_at and owner ever change, and a claim and a park change both anyway.
+            models.Index(
+                fields=["type", "-version", "-priority", "wake_at"], name="mission_due",
+                condition=Q(owner=None, wake_at__isnull=False),
+            ),
+            models.Index(  # controls that wait, whatever the type: few at any time
+                fields=["wake_at"], name="mission_steered", condition=Q(owner=None, control_seq__gt=F("control_done")),
+            ),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
             models.Index(fields=["parent"], name="mission_parent", condition=Q(parent__isnull=False)),
+            models.Index(
+                fields=["wake_at"], name="mission_quarantined",
+                condition=Q(owner=None, wake_at__isnull=False, strikes__gte=2),
+            ),
         ]
 
     def __str__(self) -> str:

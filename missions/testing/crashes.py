@@ -10,7 +10,8 @@ import asyncio
 from dataclasses import dataclass
 
 from missions.context import Context
-from missions.engine.worker import Incarnation, Worker
+from missions.engine.process import Worker
+from missions.engine.worker import Incarnation
 from missions.engine.writes import Head, Write
 
 

@@ -17,7 +17,7 @@ from django.db import connections
 from missions.context import Context
 from missions.engine import feed, guarded_events, history
 from missions.engine.dsn import conninfo
-from missions.engine.worker import Worker
+from missions.engine.process import Worker
 from missions.models import Mission
 
 PATIENCE = 20.0  # seconds until waiting is given up

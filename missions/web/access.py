@@ -22,6 +22,7 @@ SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal",
 START = frozenset({"operators", "supervisors"})
 SCHEDULE = frozenset({"operators"})
 STEER = frozenset({"operators"})
+LIMIT = frozenset({"operators"})
 
 
 def sees_all(user: User | AnonymousUser) -> bool:
@@ -37,6 +38,15 @@ def may_start(user: User | AnonymousUser) -> bool:
 def may_schedule(user: User | AnonymousUser) -> bool:
     """Whether a person sees, makes and changes schedules: operators and administrators."""
     return _in_any(user, SCHEDULE)
+
+def may_limit(user: User | AnonymousUser) -> bool:
+    """Whether a person may set limits and circuits: operators and administrators."""
+    return _in_any(user, LIMIT)
+
+
+def may_thaw(user: User | AnonymousUser) -> bool:
+    """Whether a person may thaw a frozen installation: administrators."""
+    return user.is_active and user.is_superuser
 
 
 def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:

@@ -32,7 +32,7 @@ from missions.web.serializers import (
 )
 
 RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "control", "attend:")
-WAITS = ("decision", "signal", "child", "mission", "timer", "tool")
+WAITS = ("decision", "limit", "signal", "child", "mission", "timer", "tool")
 
 
 class MissionsView(Endpoint):

@@ -11,6 +11,8 @@ from missions.web import (
 from missions.web.api import MissionsView, MissionView, SignalsView
 from missions.web.archive_api import ArchivedView, ArchiveView
 from missions.web.files_api import ArtifactsView, ArtifactView
+from missions.web.freeze_api import FreezeView, ThawView
+from missions.web.limits_api import CircuitView, LimitsView, LimitView
 from missions.web.record_api import (
     CheckpointsView,
     EffectsView,
@@ -44,10 +46,15 @@ urlpatterns = [
     path("missions/<uuid:uid>/replay", control_api.ReplayView.as_view(), name="api-replay"),
     path("archive", ArchiveView.as_view(), name="api-archive"),
     path("archive/<uuid:archived_id>", ArchivedView.as_view(), name="api-archived"),
+    path("freeze", FreezeView.as_view(), name="api-freeze"),
+    path("freeze/thaw", ThawView.as_view(), name="api-thaw"),
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
     path("schedules", SchedulesView.as_view(), name="api-schedules"),
     path("schedules/<slug:name>", ScheduleView.as_view(), name="api-schedule"),
     path("schedules/<slug:name>/run", ScheduleRunView.as_view(), name="api-schedule-run"),
     path("tools", ToolsView.as_view(), name="api-tools"),
+    path("tools/<str:name>/circuit", CircuitView.as_view(), name="api-circuit"),
+    path("limits", LimitsView.as_view(), name="api-limits"),
+    path("limits/<int:limit_id>", LimitView.as_view(), name="api-limit"),
 ]

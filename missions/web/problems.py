@@ -46,6 +46,7 @@ STATUS_OF: dict[type[errors.StandfastError], int] = {
     errors.Unrestorable: 409,
     errors.MissionEnded: 409,
     errors.ControlRefused: 409,
+    errors.NotFrozen: 409,
     errors.PayloadTooLarge: 413,
 }
 TITLE_OF = {
@@ -61,6 +62,7 @@ TITLE_OF = {
     "mission_archived": "The mission is archived",
     "mission_ended": "The mission has ended",
     "not_archived": "The archive holds no such mission",
+    "not_frozen": "The installation is not frozen",
     "not_authenticated": "Sign in or send a token",
     "payload_too_large": "The body is too large",
     "preview_outdated": "The mission went on since the preview was read",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from observability.console import operations, start_views, views
+from observability.console import freeze_views, operations, start_views, views
 
 urlpatterns = [
     path("", views.missions, name="missions"),
@@ -12,5 +12,6 @@ urlpatterns = [
     path("start/<str:type>/", start_views.start, name="mission-start-type"),
     path("archive/", operations.archive, name="archive"),
     path("archive/<uuid:archived_id>/", operations.archived, name="archived"),
+    path("freeze/", freeze_views.freeze, name="freeze"),
     path("<uuid:uid>/", views.mission, name="mission"),
 ]

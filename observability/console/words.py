@@ -44,7 +44,7 @@ REASONS = {
 class Wait:
     """What a mission waits for; `before` and `after` stand around `name`, which leads there if it is a page."""
 
-    kind: str  # decision, signal, mission, timer, tool, attention
+    kind: str  # decision, limit, signal, mission, timer, tool, attention
     icon: str
     name: str
     before: str = ""
@@ -71,6 +71,10 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         return Wait(kind="mission", icon="mission", before=before, name="another mission", mission=name)
     if kind == "timer":
         return Wait(kind=kind, icon="timer", name="a set time")
+    if kind == "limit":
+        scope, _, limited = name.partition(":")
+        what = f"the limit on all {scope}s" if limited == "*" else f"the limit on {phrase(limited)}"
+        return Wait(kind=kind, icon="people", before="its turn: ", name=what)
     if kind == "tool":
         return Wait(kind=kind, icon="retry", name=phrase(name), after=" to answer again")
     return None

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from missions.authoring import Checkpoint, Context, StepCall, Verdict, mission
+from missions.authoring import Checkpoint, Context, StepCall, ToolCall, Verdict, mission, tool
 
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"
@@ -151,3 +151,24 @@ async def brood(m: Context, request: Brood) -> Verdict:
     """Start children and wait for all of them."""
     handles = [await m.spawn("test.chick", {"number": number}) for number in range(request.children)]
     return Verdict("grown up", data={"numbers": [end.data["number"] for end in await m.join_all(handles)]})
+
+@tool(name="sample.turnstile", effect="read")
+async def turnstile(call: ToolCall, seconds: float) -> bool:
+    """Stand in the turnstile"""
+    logger.info(f"turnstile in: {call.mission_id}")
+    await asyncio.sleep(seconds)
+    logger.info(f"turnstile out: {call.mission_id}")
+    return True
+
+
+class Pass(BaseModel):
+    """How long to stand in it."""
+
+    seconds: float
+
+
+@mission("test.pass", version=1, title="Pass")
+async def pass_through(m: Context, request: Pass) -> Verdict:
+    """Pass through the turnstile, where one at a time fits."""
+    await m.tool("sample.turnstile", seconds=request.seconds)
+    return Verdict("passed")

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from approvals.models import Decision
 from missions.engine import alarms
-from missions.models import Alarm, ApiToken, EffectState, Mission, Outcome, Worker
+from missions.models import Alarm, ApiToken, EffectState, Mission, Outcome, Permit, Worker
 from missions.models.fields import DatabaseNow
 from missions.web import tokens
 from observability import checks, cleaning, rollup, tasks, watchdog
@@ -123,6 +123,10 @@ def test_cleaning_takes_what_is_old_and_nothing_else(clock: Clock, olivia: User)
     Mission.objects.filter(pk=held.pk).update(owner=3)
     Alarm.objects.create(what="a:1", nominal_at=clock.now(), rung_at=DatabaseNow())
     Alarm.objects.create(what="a:2", nominal_at=clock.now())
+    ended = parcels.mission(olivia)
+    Mission.objects.filter(pk=ended.pk).update(state="completed")
+    for one in (held, ended):
+        Permit.objects.create(mission_id=one.pk, path="p", attempt=1, tool="parcel", limits=[])
     expired = tokens.issue(olivia, days=1)[0]
     fresh, _ = tokens.issue(olivia)
     old, new = timezone.now() - dt.timedelta(days=31), timezone.now()
@@ -132,6 +136,7 @@ def test_cleaning_takes_what_is_old_and_nothing_else(clock: Clock, olivia: User)
     cleaning.clean()
     assert Worker.objects.count() == 3 and ApiToken.objects.count() == 2 and Alarm.objects.count() == 2
     assert Task.objects.count() == Session.objects.count() == 1
+    assert list(Permit.objects.values_list("mission_id", flat=True)) == [held.pk]
     clock.advance(days=100)
     said = cleaning.clean()
     assert set(Worker.objects.values_list("pk", flat=True)) == {1, 3}

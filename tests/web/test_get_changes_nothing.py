@@ -19,7 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
 from approvals import votes
-from missions.engine import schedules
+from missions.engine import limits, schedules
 from missions.models import EffectState, Mission
 from missions.web import tokens
 from tests import archive, decisions, parcels
@@ -73,7 +73,10 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
-            "name": [schedules.create("nightly", type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
+            "name": [
+                schedules.create("payments.refund", type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name
+            ],
+            "limit_id": [limits.put("tool", "payments.refund", concurrency=1).pk],
         }  # fmt: skip
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:

@@ -4,7 +4,7 @@
 -- have made it due before.
 select mission.id, mission.uid, mission.type, mission.version, mission.attempt, mission.timeline, mission.chapter,
     mission.inbox_seq, mission.control_seq, mission.control_done, brief.title,
-    coalesce(brief.started_by_id, 0)::int8, mission.effects_off, last.seq, last.kind, last.chain,
+    coalesce(brief.started_by_id, 0)::int8, mission.effects_off, mission.suspect, last.seq, last.kind, last.chain,
     coalesce((
         select case when met_at is null then 'mission:' else policy || ':' || ended_as || ':' end || awaited.uid
         from missions_dependency as dependency

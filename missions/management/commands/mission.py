@@ -6,6 +6,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage. `--json` prints one JSO
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 from typing import Any
 
@@ -13,7 +14,7 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
-from missions.engine import history, mailbox, starting
+from missions.engine import freezing, history, mailbox, starting
 from missions.errors import StandfastError
 from missions.keeping import reading
 from missions.management import archiving, crashtest, steering
@@ -52,6 +53,7 @@ class Command(BaseCommand):
             verbs.add_parser(verb, help=text).add_argument("id", type=mission_id, metavar="ID")
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
         artifact_arguments(verbs.add_parser("artifacts", help="list what a mission kept, or save one to a file"))
+        _thaw_arguments(verbs.add_parser("thaw", help="let missions go on after a backup was restored"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
         crashtest.arguments(verbs.add_parser("crashtest", help="kill a mission at each position of its journal"))
         steering.add_arguments(verbs)
@@ -104,6 +106,11 @@ def _signal_arguments(parser: argparse.ArgumentParser) -> None:
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("id", type=mission_id, metavar="ID", nargs="?")
     parser.add_argument("--all", action="store_true", dest="every")
+
+
+def _thaw_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, help="what was looked at, and why it may go on")
+    parser.add_argument("--nothing-was-lost", action="store_true", help="a planned move: no effect is looked up first")
 
 
 def start(display: Display, options: Options) -> None:
@@ -213,10 +220,16 @@ def verify(display: Display, options: Options) -> None:
         raise CommandError(f"{len(broken)} of {len(checked)} missions do not verify.", returncode=1)
 
 
+def thaw(display: Display, options: Options) -> None:
+    """Thaw a frozen installation. Raises NotFrozen."""
+    by = f"command: {getpass.getuser()}"
+    marked = freezing.thaw(options["reason"], by=by, nothing_was_lost=options["nothing_was_lost"])
+    if display.as_json:
+        display.json({"suspect": marked})
+    display.line(f"Thawed. Each effect of {marked} missions is looked up first from now on.")
+
+
 VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
-    "crashtest": crashtest.run,
-    **steering.VERBS,
-    **archiving.VERBS,
-    "artifacts": artifacts,
+    "crashtest": crashtest.run, "thaw": thaw, "artifacts": artifacts, **steering.VERBS, **archiving.VERBS,
 }
