@@ -11,6 +11,10 @@ Json = dict[str, Any]
 VERBS = {
     "pause": "paused the mission", "resume": "let the mission go on", "cancel": "cancelled the mission",
     "stop": "stopped the mission at once", "rollback": "rolled the mission back", "retry": "let the mission try again",
+}
+BY_ITSELF = {
+    "attend": "The mission can not go on by itself: people say what becomes of it.",
+    "deadline": "The mission's time is up: people say whether it goes on.",
 }  # fmt: skip
 
 
@@ -30,6 +34,8 @@ def resumed(payload: Json) -> Telling:
 
 def control(payload: Json) -> Telling:
     """A person's control was taken."""
+    if text := BY_ITSELF.get(str(payload.get("verb"))):
+        return Telling(text, detail=sentence(payload.get("detail") or ""), tone="warn", icon="alert", strong=True)
     who = clean(payload.get("by") or "", 150)
     did = VERBS.get(str(payload.get("verb")), "changed the mission")
     return Telling(f"{who or 'Somebody'} {did}.", detail=sentence(payload.get("reason") or ""), actor=who, tone="warn",

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.db.models import QuerySet
 
-from missions.control.lineage import Point, snap
+from missions.control.lineage import Point, rows_of, snap
 from missions.engine import codec, history
 from missions.errors import UnknownTool
 from missions.governance import EffectClass, Json
@@ -111,7 +111,7 @@ def preview(mission: Mission, to_seq: int) -> Preview:
         )
     }
     effects = tuple(_undone(effect, intents.get(effect.seq, {})) for effect in rows)
-    entries = Entry.objects.filter(mission_id=mission.pk, timeline__lte=mission.timeline)
+    entries = rows_of(mission)
     decisions = tuple(open_decisions(mission, point.seq))
     told = {"point": asdict(point), "effects": [[one.id, one.state] for one in effects], "decisions": decisions}
     return Preview(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
 START = frozenset({"operators", "supervisors"})
 STEER = frozenset({"operators"})
+OPERATORS_ONLY = frozenset({"retry", "rollback"})  # the controls that only who steers may ask for
 
 
 def sees_all(user: User | AnonymousUser) -> bool:
@@ -41,6 +42,11 @@ def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:
 def may_steer(user: User | AnonymousUser) -> bool:
     """Whether a person may roll back, retry and fork missions, and steer many at once."""
     return _in_any(user, STEER)
+
+
+def may_control(user: User | AnonymousUser, mission: Mission, verb: str) -> bool:
+    """Whether a person may ask for this control: who steers all of them, who directs those that go neither back nor on."""
+    return may_steer(user) or (verb not in OPERATORS_ONLY and may_direct(user, mission))
 
 
 def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:

@@ -10,6 +10,7 @@ from missions.engine import history
 from missions.models import Effect, Entry, Mission, Outcome, State, Worker
 from observability import stream
 from observability.console.listing import decisions_of, wait_in_words
+from observability.console.steering import next_step, paused_by, pending_of
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
 from observability.told_by_tools import reference, what
@@ -28,6 +29,9 @@ class Head:
     where: str  # the last thing that happened before it began to wait
     worker: Worker | None
     outcome: Outcome | None
+    pending: list[str]  # what was asked of it and is not done yet
+    paused_by: str  # who paused it, and what they said
+    next_step: str  # what a person can do, where it needs one
 
     @property
     def verdict_tone(self) -> str:
@@ -52,7 +56,8 @@ def head_of(mission: Mission) -> Head:
         mission=mission, badge=STATES[mission.state], wait=wait_in_words(mission, decisions_of([mission])),
         where=recent[-1].sentence if recent else "",
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
-        outcome=getattr(mission, "outcome", None),
+        outcome=getattr(mission, "outcome", None), pending=pending_of(mission), paused_by=paused_by(mission),
+        next_step=next_step(mission),
     )  # fmt: skip
 
 
