@@ -21,7 +21,8 @@ BY_ITSELF = {
 def paused(payload: Json) -> Telling:
     """A person stopped it, or it needs attention."""
     reason = phrase(str(payload.get("reason") or "no reason given").replace("_", " "))
-    return Telling(f"Paused: {reason}.", detail=sentence(payload.get("detail") or ""), tone="warn", icon="pause",
+    text = sentence(reason) if reason.startswith(("paused ", "stopped ")) else f"Paused: {reason}."
+    return Telling(text, detail=sentence(payload.get("detail") or ""), tone="warn", icon="pause",
                    strong=True)  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def control(request: SignedInRequest, mission: Mission, verb: str) -> HttpRespon
         return not_allowed(request, mission)
     kind = CancelForm if verb == "cancel" else ReasonForm
     form = kind(request.POST if request.method == "POST" else None)
-    refused, status = "" if fits else f"The mission is {mission.get_state_display().lower()}.", 200
+    refused, status = "" if fits else f"The mission is {mission.state}: {verb} does not apply.", 200
     if request.method == "POST" and not form.is_valid():
         status = UNPROCESSABLE
     elif request.method == "POST":
