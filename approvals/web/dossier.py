@@ -121,8 +121,11 @@ def arguments(decision: Decision) -> list[Value]:
     args: dict[str, Any] = decision.action.get("args") or {}
     properties: dict[str, Any] = (decision.action.get("args_schema") or {}).get("properties") or {}
     names = [name for name in properties if name in args] + [name for name in args if name not in properties]
-    titles = {name: (properties.get(name) or {}).get("title") or words.LABELS.get((decision.kind, name)) for name in names}
-    return [value_of(name, args[name], titles[name]) for name in names[:FIELDS_SHOWN]]
+    titled = {name: (properties.get(name) or {}).get("title") for name in names}
+    return [
+        value_of(name, args[name], titled[name] or words.LABELS.get((decision.kind, name)))
+        for name in names[:FIELDS_SHOWN]
+    ]
 
 
 def known(decision: Decision) -> list[Value]:

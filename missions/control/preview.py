@@ -122,8 +122,8 @@ def preview(mission: Mission, to_seq: int) -> Preview:
 
 
 def _undone(effect: Effect, intent: Json) -> UndoneEffect:
+    sentence = str(intent.get("sentence") or intent.get("title") or effect.tool)
     return UndoneEffect(
-        id=str(effect.pk), seq=effect.seq, path=effect.path, tool=effect.tool,
-        sentence=str(intent.get("sentence") or intent.get("title") or effect.tool), state=effect.state, fate=fate_of(effect),
-        undo=undo_tool(effect),
+        id=str(effect.pk), seq=effect.seq, path=effect.path, tool=effect.tool, sentence=sentence, state=effect.state,
+        fate=fate_of(effect), undo=undo_tool(effect),
     )

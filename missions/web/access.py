@@ -45,7 +45,7 @@ def may_steer(user: User | AnonymousUser) -> bool:
 
 
 def may_control(user: User | AnonymousUser, mission: Mission, verb: str) -> bool:
-    """Whether a person may ask for this control: who steers all of them, who directs those that go neither back nor on."""
+    """Whether a person may ask for this control: who steers for all, who directs for those but `OPERATORS_ONLY`."""
     return may_steer(user) or (verb not in OPERATORS_ONLY and may_direct(user, mission))
 
 

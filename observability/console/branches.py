@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db.models import Max, Min
 
@@ -81,7 +83,7 @@ def _sources(mission: Mission, opened: dict[int, Timeline]) -> dict[int, dict[st
 
 
 def _branch(
-    mission: Mission, number: int, row: Timeline | None, own: dict[str, int] | None,
+    mission: Mission, number: int, row: Timeline | None, own: Mapping[str, Any] | None,
     sources: dict[int, dict[str, object]],
 ) -> Branch:
     copied = row is not None and row.verb == "fork" and row.opened_seq == 1

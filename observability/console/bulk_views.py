@@ -1,9 +1,13 @@
-"""One control for many missions, from the list: those that were ticked, or all that fit the filter after a second look."""
+"""One control for many missions, from the list: those that were ticked, or all that fit the filter.
+
+All that fit, and cancelling, are asked about once more, with the number of missions. Each mission is asked by itself.
+"""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import replace
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
@@ -26,7 +30,7 @@ TOLD = 200  # refusals that are listed
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def steer_many(request: SignedInRequest) -> HttpResponse:
-    """Steer many missions. All that fit a filter, and cancelling, are asked about once more; a GET leads to the list."""
+    """Steer many missions; a GET leads to the list."""
     if request.method != "POST":
         return redirect("missions")
     if not may_steer(request.user):
@@ -34,26 +38,14 @@ def steer_many(request: SignedInRequest) -> HttpResponse:
     form, filters = BulkForm(request.POST), replace(listing.Filters.of(request.POST), after=None)
     ticked = [found for text in request.POST.getlist("mission")[: bulk.MOST] if (found := listing.uuid_of(text))]
     whole = request.POST.get("scope") == "all"
-    chosen = _chosen(request, filters, ticked, whole=whole)
-    wrong = _wrong(form, filters, ticked, whole=whole)
-    context = {"form": form, "filters": filters, "ticked": ticked, "whole": whole, "wrong": wrong}
-    if wrong:
-        return render(request, "missions/bulk.html", context, status=UNPROCESSABLE)
-    wanted = form.cleaned_data
-    context |= {"control": CONTROLS[wanted["verb"]], "once": uuid.uuid4().hex}
-    if not wanted["confirmed"] and (whole or wanted["verb"] == "cancel"):
+    context = {"form": form, "filters": filters, "ticked": ticked, "whole": whole}
+    if wrong := _wrong(form, filters, ticked, whole=whole):
+        return render(request, "missions/bulk.html", {**context, "wrong": wrong}, status=UNPROCESSABLE)
+    verb, chosen = form.cleaned_data["verb"], _chosen(request, filters, ticked, whole=whole)
+    context |= {"control": CONTROLS[verb], "once": uuid.uuid4().hex}
+    if not form.cleaned_data["confirmed"] and (whole or verb == "cancel"):
         return render(request, "missions/bulk.html", {**context, "count": min(chosen.count(), bulk.MOST)})
-    told = bulk.steer_all(
-        chosen, wanted["verb"], reason=wanted["reason"], by=request.user.get_username(),
-        key=f"console:bulk:{wanted['once']}" if wanted["once"] else None, compensate=wanted["compensate"],
-    )  # fmt: skip
-    refused = [one for one in told if one.why]
-    taken, total = len(told) - len(refused), len(told)
-    result = {
-        "taken": taken, "total": total, "refused": refused[:TOLD], "more": len(refused) - TOLD,
-        "told": f"Asked of {taken} of {total} mission{'' if total == 1 else 's'}.",
-    }  # fmt: skip
-    return render(request, "missions/bulk_result.html", {**context, **result})
+    return render(request, "missions/bulk_result.html", {**context, **_asked(request, form.cleaned_data, chosen)})
 
 
 def _chosen(
@@ -70,3 +62,18 @@ def _wrong(form: BulkForm, filters: listing.Filters, ticked: list[uuid.UUID], *,
     if whole and not filters.active:
         return "Filter the list first: all missions are too many to be meant."
     return "" if whole or ticked else "No mission was ticked."
+
+
+def _asked(request: SignedInRequest, wanted: dict[str, Any], chosen: QuerySet[Mission]) -> dict[str, Any]:
+    """Ask each of them, and what came of it. The same form sent again counts once for each."""
+    key = f"console:bulk:{wanted['once']}" if wanted["once"] else None
+    told = bulk.steer_all(
+        chosen, wanted["verb"], reason=wanted["reason"], by=request.user.get_username(), key=key,
+        compensate=wanted["compensate"],
+    )  # fmt: skip
+    refused = [one for one in told if one.why]
+    taken, total = len(told) - len(refused), len(told)
+    return {
+        "taken": taken, "total": total, "refused": refused[:TOLD], "more": len(refused) - TOLD,
+        "told": f"Asked of {taken} of {total} mission{'' if total == 1 else 's'}.",
+    }  # fmt: skip

@@ -150,7 +150,7 @@ class MissionConsumer(LiveConsumer):
         self.hidden_looks = self.hidden_looks + 1 if hidden else 0
 
     async def _push_surroundings(self) -> None:
-        """Send what stands around the rail where it differs from what was sent last; a new timeline redraws the rail."""
+        """Send what stands around the rail where it differs from the last; a new timeline redraws the rail."""
         asked = (self.mission_id, self.power)
         found = await sharing.once(("around", *asked), lambda: read(live.surroundings, *asked))
         changed = [html for name, html in found.items() if self.shown.get(name) != html]

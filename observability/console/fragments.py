@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -37,7 +37,7 @@ PAUSE_SECONDS = 300  # a pause as long as this is told between two items
 class Scene:
     """What a rail is drawn against: the current timeline, and where its reader may roll back (empty: nowhere)."""
 
-    lineage: Lineage = Lineage()
+    lineage: Lineage = field(default_factory=Lineage)
     roll_back: str = ""
 
     @classmethod

@@ -8,13 +8,13 @@ from django.http import HttpResponse
 from django.shortcuts import render
 
 from missions.control import preview
+from missions.engine.controls import VERBS
 from missions.errors import ControlRefused
 from missions.models import Mission
 from observability.console import undoing
 from observability.console.control_views import CONFLICT, UNPROCESSABLE, asked, for_operators, of_mission
 from observability.console.requests import SignedInRequest
 from observability.console.steer_forms import LARGEST, RollBackForm
-from observability.console.steering import VERBS
 
 
 @of_mission

@@ -1,4 +1,4 @@
-"""The forms that steer missions. They collect and check form; what a control means in a state is the engine's to say."""
+"""The forms that steer missions. They check form alone; what a control means in a state is the engine's to say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 
 from missions.control.bulk import VERBS
 from missions.engine.controls import REASON_LENGTH
@@ -18,8 +19,8 @@ LARGEST = 2**31 - 1
 class SteerForm(forms.Form):
     """A form in the console's looks; errors are tied to their fields for assistive technology."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, auto_id="id_%s", label_suffix="", **options)
+    def __init__(self, data: QueryDict | None = None, initial: dict[str, Any] | None = None) -> None:
+        super().__init__(data, initial=initial, auto_id="id_%s", label_suffix="")
         for field in self.fields.values():
             _dress(field)
         for name in self.errors if self.is_bound else ():

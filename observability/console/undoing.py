@@ -65,10 +65,11 @@ def picture_of(mission: Mission, seen: Preview) -> Picture:
     rows, point = rows_of(mission), seen.point.seq
     kept = list(rows.filter(seq__lte=point).order_by("-seq")[:SHOWN])[::-1]
     undone = list(rows.filter(seq__gt=point).order_by("seq")[:SHOWN])
+    asked = [uuid.UUID(one) for one in seen.decisions]
     return Picture(
         kept=narrate(from_journal(kept)), kept_more=seen.kept - len(kept), undone=narrate(from_journal(undone)),
         undone_more=seen.undone - len(undone), groups=_groups(seen.effects), button=button_of(seen),
-        decisions=list(Decision.objects.filter(pk__in=[uuid.UUID(one) for one in seen.decisions]).order_by("opened_at")),
+        decisions=list(Decision.objects.filter(pk__in=asked).order_by("opened_at")),
         snapped=point != seen.asked_seq,
     )  # fmt: skip
 

@@ -65,7 +65,8 @@ def _rail_context(found: Mission, view: str, before: str, power: str) -> dict[st
     items, more = stream.earlier(found.pk, before, ITEMS)
     scene = fragments.Scene.of(found, power)
     return {
-        "mission": found, "view": view, "before": before, "rows": fragments.rail(items, view, scene=scene), "more": more,
+        "mission": found, "view": view, "before": before, "more": more,
+        "rows": fragments.rail(items, view, scene=scene),
         "first": str(items[0].cursor) if items else "", "cursor": str(items[-1].cursor) if items else "",
         "live": not before and not found.ended,
     }  # fmt: skip

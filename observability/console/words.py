@@ -61,9 +61,9 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
     """
     kind, _, name = waits_for.partition(":")
     if state == State.PAUSED and kind == "decision":
-        who = ", ".join(groups) or "people"
-        return Wait(kind="attention", icon="pause", before=f"Paused: {REASONS.get(reason, phrase(reason))}. Asked of {who}: ",
-                    name=clean(sentence) or "a decision", decision=name)  # fmt: skip
+        before = f"Paused: {REASONS.get(reason, phrase(reason))}. Asked of {', '.join(groups) or 'people'}: "
+        asked = clean(sentence) or "a decision"
+        return Wait(kind="attention", icon="pause", before=before, name=asked, decision=name)
     if state == State.PAUSED:
         return Wait(kind="attention", icon="pause", before="Paused: ", name=REASONS.get(reason, phrase(reason)))
     if kind == "decision":

@@ -129,8 +129,9 @@ def test_a_verb_that_means_nothing_in_the_state_is_a_conflict(olivia: User, verb
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     ("verb", "body", "fields"),
-    [("pause", {"reason": "x" * 2001}, {"reason"}), ("pause", {"why": "?"}, {"why"}), ("pause", {"reason": 3}, {"reason"}),
-     ("pause", {"compensate": True}, {"compensate"}), ("cancel", {"compensate": "yes"}, {"compensate"}),
+    [("pause", {"reason": "x" * 2001}, {"reason"}), ("pause", {"why": "?"}, {"why"}),
+     ("pause", {"reason": 3}, {"reason"}), ("pause", {"compensate": True}, {"compensate"}),
+     ("cancel", {"compensate": "yes"}, {"compensate"}),
      ("rollback", {}, {"to", "reason", "preview_digest"}),
      ("rollback", {"to": 0, "reason": "r", "preview_digest": "d"}, {"to"}),
      ("rollback", {"to": "2", "reason": "", "preview_digest": "d"}, {"to", "reason"}),
@@ -140,7 +141,8 @@ def test_a_body_that_does_not_fit_is_refused_by_field(
     olivia: User, verb: str, body: dict[str, Any], fields: set[str]
 ) -> None:
     run = parcels.mission()
-    assert fields_of(problem_of(post(client_of(olivia), f"/missions/{run.uid}/{verb}", body), 422, "invalid_input")) == fields
+    response = post(client_of(olivia), f"/missions/{run.uid}/{verb}", body)
+    assert fields_of(problem_of(response, 422, "invalid_input")) == fields
     assert controls_of(run) == [] and Mission.objects.count() == 1
 
 
@@ -231,13 +233,16 @@ def test_rolled_back_over_rest_it_goes_on_upon_a_timeline_that_tells_why(olivia:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("allowed")
-@pytest.mark.parametrize(("effects", "verdict", "done"), [("off", "denied", ["first"]), ("on", "sent", ["first", "second"])])
+@pytest.mark.parametrize(
+    ("effects", "verdict", "done"), [("off", "denied", ["first"]), ("on", "sent", ["first", "second"])]
+)
 def test_a_fork_shares_the_past_and_changes_the_world_only_where_told_to(
     olivia: User, effects: str, verdict: str, done: list[str]
 ) -> None:
     with live_worker.worker():
         run = begun()
-        response = post(client_of(olivia), f"/missions/{run.uid}/fork", {"at": run.head_seq, "title": "What if", "effects": effects})
+        wanted = {"at": run.head_seq, "title": "What if", "effects": effects}
+        response = post(client_of(olivia), f"/missions/{run.uid}/fork", wanted)
         assert response.status_code == 201 and response.json()["title"] == "What if"
         made = live_worker.parked(Mission.objects.get(uid=response.json()["id"]), "signal:go")
         deliver(made.pk, "go", {})
