@@ -11,13 +11,18 @@ Json = dict[str, Any]
 VERBS = {
     "pause": "paused the mission", "resume": "let the mission go on", "cancel": "cancelled the mission",
     "stop": "stopped the mission at once", "rollback": "rolled the mission back", "retry": "let the mission try again",
+}
+BY_ITSELF = {
+    "attend": "The mission can not go on by itself: people say what becomes of it.",
+    "deadline": "The mission's time is up: people say whether it goes on.",
 }  # fmt: skip
 
 
 def paused(payload: Json) -> Telling:
     """A person stopped it, or it needs attention."""
     reason = phrase(str(payload.get("reason") or "no reason given").replace("_", " "))
-    return Telling(f"Paused: {reason}.", detail=sentence(payload.get("detail") or ""), tone="warn", icon="pause",
+    text = sentence(reason) if reason.startswith(("paused ", "stopped ")) else f"Paused: {reason}."
+    return Telling(text, detail=sentence(payload.get("detail") or ""), tone="warn", icon="pause",
                    strong=True)  # fmt: skip
 
 
@@ -30,6 +35,8 @@ def resumed(payload: Json) -> Telling:
 
 def control(payload: Json) -> Telling:
     """A person's control was taken."""
+    if text := BY_ITSELF.get(str(payload.get("verb"))):
+        return Telling(text, detail=sentence(payload.get("detail") or ""), tone="warn", icon="alert", strong=True)
     who = clean(payload.get("by") or "", 150)
     did = VERBS.get(str(payload.get("verb")), "changed the mission")
     return Telling(f"{who or 'Somebody'} {did}.", detail=sentence(payload.get("reason") or ""), actor=who, tone="warn",

@@ -41,7 +41,8 @@ def asking(mission: Mission) -> Decision:
     sentence = str(ACTION["sentence"])
     decision = decisions.opened(mission, *tiers, sentence=sentence, path="parcels.send#1")
     told = [{"group": tier["group"], "quorum": tier["quorum"]} for tier in tiers]
-    ruling = {**ACTION, "outcome": "escalate", "reason": "Parcels cost money.", "phase": "plan", "tiers": told}
+    ruling = {**ACTION, "outcome": "escalate", "reason": "Parcels cost money.", "phase": "plan", "tiers": told,
+              "policy_version": "parcels v1", "rules": ["paid"]}  # fmt: skip
     asked = {**ACTION, "decision": str(decision.pk), "digest": decision.digest, "tiers": told, "round": 1}
     parcels.append(mission, Kind.RULING, ruling, path="parcels.send#1")
     parcels.append(mission, Kind.ASKED, asked, path="parcels.send#1")

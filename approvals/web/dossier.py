@@ -15,12 +15,14 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from approvals import quorum
-from approvals.models import Decision, DecisionState, OnExpiry, Tier, TierState, Vote
+from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote
 from approvals.web import words
 from approvals.web.words import Sign
+from missions.control import lineage
 from missions.engine import history
 from missions.engine.clock import database_now
-from missions.models import Effect, EffectState, Entry
+from missions.engine.record import OF_CONTROLS
+from missions.models import Effect, EffectState, Entry, Kind
 
 SHOWN = 1500  # characters of one value; the rest is in the JSON that the page links to
 FIELDS_SHOWN = 100
@@ -28,9 +30,7 @@ NAMES_SHOWN = 8
 LINE = 200  # characters; longer values are set as a block
 INTERNAL = {"path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}  # facts that are told elsewhere
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
-LABELS = {
-    "key": "Key of the call", "why": "Why it is in doubt", "deadline_at": "Nothing happens after",
-}  # fmt: skip
+LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,11 @@ def arguments(decision: Decision) -> list[Value]:
     args: dict[str, Any] = decision.action.get("args") or {}
     properties: dict[str, Any] = (decision.action.get("args_schema") or {}).get("properties") or {}
     names = [name for name in properties if name in args] + [name for name in args if name not in properties]
-    return [value_of(name, args[name], (properties.get(name) or {}).get("title")) for name in names[:FIELDS_SHOWN]]
+    titled = {name: (properties.get(name) or {}).get("title") for name in names}
+    return [
+        value_of(name, args[name], titled[name] or words.LABELS.get((decision.kind, name)))
+        for name in names[:FIELDS_SHOWN]
+    ]
 
 
 def known(decision: Decision) -> list[Value]:
@@ -129,7 +133,52 @@ def known(decision: Decision) -> list[Value]:
     args: dict[str, Any] = decision.action.get("args") or {}
     facts = {name: value for name, value in decision.facts.items() if name not in INTERNAL and value not in ("", None)}
     told = ((name, value) for name, value in facts.items() if args.get(name) != value)
-    return [value_of(name, value, LABELS.get(name)) for name, value in itertools.islice(told, FIELDS_SHOWN)]
+    shown = [*_stands(decision), *itertools.islice(told, FIELDS_SHOWN)]
+    return [value_of(name, value, words.LABELS.get((decision.kind, name)) or LABELS.get(name)) for name, value in shown]
+
+
+def _stands(decision: Decision) -> Iterator[tuple[str, Any]]:
+    """What an earlier timeline did, of a decision about that."""
+    seq = decision.facts.get("stands_seq")
+    if decision.kind == DecisionKind.STANDING and isinstance(seq, int) and decision.mission_id:
+        rows = Entry.objects.filter(mission_id=decision.mission_id, seq=seq)
+        for entry in history.decode(list(rows)):
+            yield "was_done", entry.payload.get("sentence") or entry.payload.get("tool") or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A choice, and what it does where the engine knows."""
+
+    value: str
+    label: str
+    does: str
+
+
+def options(decision: Decision) -> list[Option]:
+    """The choices."""
+    kind = decision.kind if is_engines_own(decision) else ""
+    return [
+        Option(value=one["value"], label=one["label"], does=words.DOES.get((kind, one["value"]), ""))
+        for one in decision.choices
+    ]
+
+
+def is_engines_own(decision: Decision) -> bool:
+    """Whether the engine asks, so that only its choices are an answer: rejecting them all would say nothing."""
+    asks = decision.kind in words.ENGINES_OWN or decision.path.startswith(OF_CONTROLS)
+    return asks and bool(decision.choices)
+
+
+def asked_after(decision: Decision) -> int:
+    """The last entry before the decision was asked, where the mission can be rolled back to it; else 0."""
+    mission = decision.mission
+    if mission is None or not decision.path or decision.path.startswith(OF_CONTROLS):
+        return 0
+    rows = Entry.objects.filter(mission_id=mission.pk, timeline=decision.timeline, kind=Kind.ASKED, path=decision.path)
+    asked = (one.seq for one in history.decode(list(rows)) if one.payload.get("decision") == str(decision.pk))
+    before = next(asked, 1) - 1
+    return before if before and lineage.holds(mission, before) else 0
 
 
 def value_of(name: str, value: Any, title: Any = None) -> Value:

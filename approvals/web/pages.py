@@ -26,6 +26,7 @@ from approvals.models import Decision, DecisionKind, TierState
 from approvals.web import dossier, listing, words
 from approvals.web.forms import VoteForm
 from approvals.web.listing import View
+from missions.web.access import may_steer
 from missions.web.problems import Problem
 
 SEE_OTHER, FORBIDDEN, CONFLICT, UNPROCESSABLE = 303, 403, 409, 422
@@ -117,7 +118,9 @@ def _context(request: HttpRequest, decision: Decision) -> dict[str, Any]:
     return {
         "decision": decision, "row": row, "stages": dossier.stages(decision), "arguments": dossier.arguments(decision),
         "known": dossier.known(decision), "evidence": dossier.evidence(decision),
-        "undo": words.UNDO[decision.reversibility],
+        "undo": words.UNDO[decision.reversibility], "heading": words.HEADINGS.get(decision.kind, ""),
+        "options": dossier.options(decision), "engines_own": dossier.is_engines_own(decision),
+        "roll_back_to": dossier.asked_after(decision) if may_steer(person(request)) else 0,
         "aftermath": dossier.aftermath(decision), "time_limits": list(dossier.time_limits(decision)),
         "why_not": quorum.why_not(person(request), decision) if decision.is_open else None,
         "verdict_words": words.VOTED, "is_mine": row.claimant == person(request).get_username(),

@@ -27,12 +27,50 @@ KINDS: dict[str, Sign] = {
     DecisionKind.QUESTION: Sign("Question", "question"),
     DecisionKind.VALIDATION: Sign("Validation", "shield"),
     DecisionKind.IN_DOUBT: Sign("In doubt", "question", "warn"),
+    DecisionKind.STANDING: Sign("Standing effect", "effect", "warn"),
     DecisionKind.ROLLBACK: Sign("Roll back", "undo"),
-    DecisionKind.DIVERGENCE: Sign("Divergence", "alert"),
+    DecisionKind.DIVERGENCE: Sign("Divergence", "alert", "warn"),
     DecisionKind.BUDGET: Sign("Budget", "timer"),
     DecisionKind.MEMORY_PROMOTION: Sign("Memory promotion", "document"),
     DecisionKind.POLICY_CHANGE: Sign("Policy change", "shield"),
     DecisionKind.EXTERNAL: Sign("External", "export"),
+}
+HEADINGS: dict[str, str] = {
+    DecisionKind.IN_DOUBT: "What may have happened", DecisionKind.STANDING: "What was done, and what is wanted now",
+    DecisionKind.ROLLBACK: "What could not be undone", DecisionKind.DIVERGENCE: "What no longer fits",
+    DecisionKind.QUESTION: "What is asked",
+}  # fmt: skip
+ENGINES_OWN = (DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBACK, DecisionKind.DIVERGENCE)
+# What each choice of the engine's own questions does; kind, then value.
+DOES: dict[tuple[str, str], str] = {
+    (DecisionKind.IN_DOUBT, "happened"): "It counts as done, with the reference that you give. It is not called again.",
+    (DecisionKind.IN_DOUBT, "retry"): "It is called again. If it did happen after all, it happens twice.",
+    (DecisionKind.IN_DOUBT, "roll_back"): "The mission stops here.",
+    (DecisionKind.STANDING, "adopt"): "Nothing is called; the mission goes on as if this were what it wanted.",
+    (DecisionKind.STANDING, "both"): "It is called with the new arguments, and what was done before stands beside it.",
+    (DecisionKind.STANDING, "stop"): "Nothing is called, and the mission ends.",
+    (DecisionKind.ROLLBACK, "retry"): "The tool that undoes it is called again.",
+    (DecisionKind.ROLLBACK, "leave"): "The effect stands. The rest is undone and the mission goes on.",
+    (DecisionKind.DIVERGENCE, "retry"): "Its history is replayed again, on whatever code the workers have then. Nothing"
+    " is undone.",
+    (DecisionKind.DIVERGENCE, "roll_back"): "Effects after the last matching entry are undone where they can be; the"
+    " mission goes on from there, on a new timeline.",
+    (DecisionKind.DIVERGENCE, "accept"): "Nothing is undone. The mission goes on from the last matching entry, on a new"
+    " timeline, and adopts what was done where the code asks for the same.",
+    (DecisionKind.DIVERGENCE, "cancel"): "The mission ends. What it did stands.",
+    (DecisionKind.QUESTION, "go_on"): "It goes on, however long it takes.",
+    (DecisionKind.QUESTION, "extend"): "It goes on, and people are asked again when that time is up.",
+    (DecisionKind.QUESTION, "cancel"): "The mission ends. What it did stands.",
+}
+LABELS: dict[tuple[str, str], str] = {
+    (DecisionKind.DIVERGENCE, "why"): "How the code differs from the record",
+    (DecisionKind.DIVERGENCE, "matched_seq"): "Last entry that matches",
+    (DecisionKind.ROLLBACK, "why"): "Why it could not be undone",
+    (DecisionKind.ROLLBACK, "seq"): "Entry of the effect", (DecisionKind.ROLLBACK, "effect"): "Effect",
+    (DecisionKind.IN_DOUBT, "why"): "Why it is in doubt",
+    (DecisionKind.STANDING, "was_done"): "What was done, and stands",
+    (DecisionKind.STANDING, "stands"): "Key of what was done",
+    (DecisionKind.STANDING, "stands_seq"): "Entry of what was done",
 }
 STATES: dict[str, Sign] = {
     DecisionState.OPEN: Sign("Open", "people", "human"),

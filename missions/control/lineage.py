@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from missions.effects.progress import ENDS, Progress
 from missions.engine import history
@@ -85,8 +85,15 @@ def entries(mission: Mission, after: int = 0) -> Iterator[HistoryEntry]:
 
 def holds(mission: Mission, seq: int) -> bool:
     """Whether the current timeline holds the entry with this seq."""
-    within = any(low <= seq and (high is None or seq <= high) for low, high in spans(mission))
-    return within and Entry.objects.filter(mission_id=mission.pk, seq=seq).exists()
+    return rows_of(mission).filter(seq=seq).exists()
+
+
+def rows_of(mission: Mission) -> QuerySet[Entry]:
+    """The rows of the current timeline, in no order."""
+    kept = Q()
+    for low, high in spans(mission):
+        kept |= Q(seq__gte=low, seq__lte=high) if high is not None else Q(seq__gte=low)
+    return Entry.objects.filter(kept, mission_id=mission.pk)
 
 
 def chapter_start(mission: Mission, seq: int) -> tuple[int, dict[str, Any]]:
@@ -131,7 +138,7 @@ def snap(mission: Mission, to_seq: int) -> Point:
     Raises ControlRefused for an entry that the current timeline does not hold.
     """
     if not holds(mission, to_seq):
-        raise ControlRefused(f"Entry {to_seq} is not on timeline {mission.timeline}; fork from it instead.")
+        raise ControlRefused(f"Entry {to_seq} is not on timeline {mission.timeline}; it was left behind.")
     begun, payload = chapter_start(mission, to_seq)
     at = to_seq
     for call in reversed(calls(mission, begun)):

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from django.db.models import QuerySet
 
-from missions.control.lineage import Point, snap
+from missions.control.lineage import Point, rows_of, snap
 from missions.engine import children, codec, history
 from missions.errors import UnknownTool
 from missions.governance import EffectClass, Json
@@ -130,7 +130,7 @@ def preview(mission: Mission, to_seq: int) -> Preview:
         )
     }
     effects = tuple(_undone(effect, intents.get(effect.seq, {})) for effect in rows)
-    entries = Entry.objects.filter(mission_id=mission.pk, timeline__lte=mission.timeline)
+    entries = rows_of(mission)
     decisions, left = tuple(open_decisions(mission, point.seq)), children_after(mission, point.seq)
     told = {  # which children go on counts, and not what they wait for at this moment
         "point": asdict(point), "effects": [[one.id, one.state] for one in effects], "decisions": list(decisions),
@@ -144,8 +144,8 @@ def preview(mission: Mission, to_seq: int) -> Preview:
 
 
 def _undone(effect: Effect, intent: Json) -> UndoneEffect:
+    sentence = str(intent.get("sentence") or intent.get("title") or effect.tool)
     return UndoneEffect(
-        id=str(effect.pk), seq=effect.seq, path=effect.path, tool=effect.tool,
-        sentence=str(intent.get("sentence") or effect.tool), state=effect.state, fate=fate_of(effect),
-        undo=undo_tool(effect),
+        id=str(effect.pk), seq=effect.seq, path=effect.path, tool=effect.tool, sentence=sentence, state=effect.state,
+        fate=fate_of(effect), undo=undo_tool(effect),
     )

@@ -23,6 +23,7 @@ START = frozenset({"operators", "supervisors"})
 SCHEDULE = frozenset({"operators"})
 STEER = frozenset({"operators"})
 LIMIT = frozenset({"operators"})
+OPERATORS_ONLY = frozenset({"retry", "rollback"})  # the controls that only who steers may ask for
 
 
 def sees_all(user: User | AnonymousUser) -> bool:
@@ -57,6 +58,11 @@ def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:
 def may_steer(user: User | AnonymousUser) -> bool:
     """Whether a person may roll back, retry and fork missions, and steer many at once."""
     return _in_any(user, STEER)
+
+
+def may_control(user: User | AnonymousUser, mission: Mission, verb: str) -> bool:
+    """Whether a person may ask for this control: who steers for all, who directs for those but `OPERATORS_ONLY`."""
+    return may_steer(user) or (verb not in OPERATORS_ONLY and may_direct(user, mission))
 
 
 def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from missions.control import bulk, forks, preview, replay
 from missions.engine import controls
 from missions.models import Mission
-from missions.web.access import may_direct, may_steer, visible_mission, visible_missions
+from missions.web.access import may_control, may_steer, visible_mission, visible_missions
 from missions.web.api import filtered
 from missions.web.control_shapes import (
     BulkBody,
@@ -60,7 +60,7 @@ def _control_view(verb: str, sentence: str, shape: type[ControlBody] = ControlBo
         )
         def post(self, request: Request, uid: uuid.UUID) -> Response:
             mission = visible_mission(request.user, uid)
-            if not (may_steer(request.user) or (verb != "retry" and may_direct(request.user, mission))):
+            if not may_control(request.user, mission, verb):
                 raise problem(403, "permission_denied", OPERATORS_ONLY)
             body = shape(data=request.data)
             body.is_valid(raise_exception=True)

@@ -53,6 +53,8 @@ class MissionConsumer(LiveConsumer):
     last_at: dt.datetime | None = None
     answers = False  # whether the client acknowledges at all; programs that follow by `?since=` need not
     unanswered = hidden_looks = 0
+    power = ""  # what kind of viewer this is
+    timeline = 0  # the one that the page was told of; 0 before the first look
 
     async def topics(self) -> list[str]:
         self.shown: dict[str, str] = {}
@@ -107,9 +109,11 @@ class MissionConsumer(LiveConsumer):
 
     async def push(self, hints: set[str]) -> None:
         viewer, mission_id = self.viewer, self.mission_id
-        if not await sharing.once(("may", viewer, mission_id), lambda: read(live.may_watch, viewer, mission_id)):
+        power = await sharing.once(("may", viewer, mission_id), lambda: read(live.power, viewer, mission_id))
+        if power is None:
             await self.close(code=NOT_ALLOWED)
             return
+        self.power = power
         if hints & {QUEUE, AGAIN}:
             await self.push_queue_count()
         if not self._too_slow():
@@ -134,7 +138,7 @@ class MissionConsumer(LiveConsumer):
 
     async def _addition(self, after: str, last_at: dt.datetime | None) -> live.Addition:
         """Rendered once for all sockets that stand at the same place."""
-        asked = (self.mission_id, after, last_at, self.view)
+        asked = (self.mission_id, after, last_at, self.view, self.power)
         found: live.Addition = await sharing.once(("rail", *asked), lambda: read(live.addition, *asked))
         return found
 
@@ -146,10 +150,14 @@ class MissionConsumer(LiveConsumer):
         self.hidden_looks = self.hidden_looks + 1 if hidden else 0
 
     async def _push_surroundings(self) -> None:
-        """Send the head and the effects where they differ from what was sent last."""
-        mission_id = self.mission_id
-        found = await sharing.once(("around", mission_id), lambda: read(live.surroundings, mission_id))
+        """Send what stands around the rail where it differs from the last; a new timeline redraws the rail."""
+        asked = (self.mission_id, self.power)
+        found = await sharing.once(("around", *asked), lambda: read(live.surroundings, *asked))
         changed = [html for name, html in found.items() if self.shown.get(name) != html]
         self.shown = found
         if changed:
             await self.send(text_data="".join(changed))
+        number = await sharing.once(("timeline", self.mission_id), lambda: read(live.timeline, self.mission_id))
+        if self.timeline not in (0, number):
+            await self.event(event="timeline")
+        self.timeline = number

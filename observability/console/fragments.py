@@ -9,14 +9,17 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.template.loader import render_to_string
+from django.urls import reverse
 
 from missions.models import Mission
+from observability.console.branches import Lineage, branches_of, lineage_of
 from observability.console.heads import artifacts_of, head_of, ledger_of
+from observability.console.steering import desk_of
 from observability.console.waiting import open_for
 from observability.projections import Observation, narrate, observe
 from observability.rail import RailItem
@@ -31,12 +34,35 @@ PAUSE_SECONDS = 300  # a pause as long as this is told between two items
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What a rail is drawn against: the current timeline, and where its reader may roll back (empty: nowhere)."""
+
+    lineage: Lineage = field(default_factory=Lineage)
+    roll_back: str = ""
+
+    @classmethod
+    def of(cls, mission: Mission, power: str) -> Scene:
+        """The scene of a mission for one kind of viewer."""
+        address = reverse("mission-roll-back", args=[mission.uid]) if desk_of(mission, power).roll_back else ""
+        return cls(lineage=lineage_of(mission), roll_back=address)
+
+    def back_to(self, item: RailItem) -> str:
+        """The address that rolls back to an item; empty where it is no checkpoint."""
+        return f"{self.roll_back}?to={item.seq}" if self.roll_back and self.lineage.checkpoint(item) else ""
+
+
+PLAIN = Scene()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
     """An observation in the narrative, and what stands above it."""
 
     observation: Observation
     new_day: bool
     pause: str
+    left: bool  # left behind by the current timeline
+    back_to: str  # the address that rolls back to here; empty where nobody asks for it
 
 
 def mission_header(mission: Mission, *, oob: bool = False) -> str:
@@ -55,42 +81,60 @@ def artifacts(mission: Mission, *, oob: bool = False) -> str:
     return render_to_string("missions/artifacts.html", context)
 
 
+def controls(mission: Mission, power: str, *, oob: bool = False) -> str:
+    """`#controls-UID`, for one kind of viewer."""
+    return render_to_string("missions/controls.html", {"desk": desk_of(mission, power), "oob": oob})
+
+
+def timelines(mission: Mission, *, oob: bool = False) -> str:
+    """`#timelines-UID`."""
+    context = {"mission": mission, "branches": branches_of(mission), "oob": oob}
+    return render_to_string("missions/timelines.html", context)
+
+
 def queue_count(user: User | AnonymousUser, *, oob: bool = False) -> str:
     """`#nav-queue-count`."""
     return render_to_string("observability/queue_count.html", {"queue_open": open_for(user), "oob": oob})
 
 
-def rail(items: list[RailItem], view: str, last_at: dt.datetime | None = None) -> str:
+def rail(items: list[RailItem], view: str, last_at: dt.datetime | None = None, scene: Scene = PLAIN) -> str:
     """The `#rail-CURSOR` elements of items: list items of the narrative, or table rows of the log.
 
     `last_at` is when the item before them happened; days and long pauses are told from it.
     """
     if view == LOG:
-        return "".join(render_to_string("missions/log_row.html", {"line": _log_line(item)}) for item in items)
-    return "".join(render_to_string("missions/rail_item.html", {"placed": one}) for one in placed(items, last_at))
+        return "".join(render_to_string("missions/log_row.html", {"line": _log_line(item, scene)}) for item in items)
+    told = placed(items, last_at, scene)
+    return "".join(render_to_string("missions/rail_item.html", {"placed": one}) for one in told)
 
 
-def rail_addition(items: list[RailItem], view: str, last_at: dt.datetime | None = None) -> str:
+def rail_addition(
+    items: list[RailItem], view: str, last_at: dt.datetime | None = None, scene: Scene = PLAIN
+) -> str:
     """What appends items to `#rail`; empty where the view shows none of them."""
-    rows = rail(items, view, last_at)
+    rows = rail(items, view, last_at, scene)
     return render_to_string("missions/rail_addition.html", {"rows": rows, "view": view}) if rows else ""
 
 
-def placed(items: list[RailItem], last_at: dt.datetime | None) -> Iterator[Placed]:
-    """The narrative with its days and pauses."""
+def placed(items: list[RailItem], last_at: dt.datetime | None, scene: Scene = PLAIN) -> Iterator[Placed]:
+    """The narrative with its days, its pauses, and what was left behind."""
+    left = False
     for told in narrate(items):
+        judged = scene.lineage.left(told.item)
+        left = left if judged is None else judged
         pause = (told.at - last_at).total_seconds() if last_at else 0.0
         yield Placed(
             observation=told, new_day=last_at is None or told.at.date() != last_at.date(),
-            pause=f"{span(pause)} later" if pause >= PAUSE_SECONDS else "",
+            pause=f"{span(pause)} later" if pause >= PAUSE_SECONDS else "", left=left,
+            back_to=scene.back_to(told.item),
         )  # fmt: skip
         last_at = told.at
 
 
-def _log_line(item: RailItem) -> dict[str, Any]:
+def _log_line(item: RailItem, scene: Scene) -> dict[str, Any]:
     text = visible(json.dumps(item.payload, ensure_ascii=False, indent=2, sort_keys=True))
     told: Observation = observe(item)
     return {
         "item": item, "told": told, "payload": text[:PAYLOAD_SHOWN], "cut": max(0, len(text) - PAYLOAD_SHOWN),
-        "path": visible(item.path),
+        "path": visible(item.path), "left": scene.lineage.left(item), "back_to": scene.back_to(item),
     }  # fmt: skip

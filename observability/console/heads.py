@@ -14,6 +14,7 @@ from missions.web.progress import Reported, latest
 from observability import stream
 from observability.console.family import Family, family_of
 from observability.console.listing import decisions_of, wait_in_words
+from observability.console.steering import next_step, paused_by, pending_of
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
 from observability.told_by_tools import reference, what
@@ -38,6 +39,9 @@ class Head:
     progress: Reported | None
     checkpoint: str  # the type's strategy in words
     family: Family
+    pending: list[str]  # what was asked of it and is not done yet
+    paused_by: str  # who paused it, and what they said
+    next_step: str  # what a person can do, where it needs one
 
     @property
     def verdict_tone(self) -> str:
@@ -73,7 +77,8 @@ def head_of(mission: Mission) -> Head:
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
         outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
         deadline=ledger.deadline if ledger else None, progress=latest(mission),
-        checkpoint=checkpoint_of(mission.type).words, family=family_of(mission),
+        checkpoint=checkpoint_of(mission.type).words, family=family_of(mission), pending=pending_of(mission),
+        paused_by=paused_by(mission), next_step=next_step(mission),
     )  # fmt: skip
 
 

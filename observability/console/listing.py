@@ -38,7 +38,7 @@ class Filters:
         state = query.get("state", "")
         return cls(
             state=state if state in State.values else "", type=query.get("type", "")[:100],
-            text=query.get("q", "").replace("\x00", "").strip()[:200], after=_uuid(query.get("after", "")),
+            text=query.get("q", "").replace("\x00", "").strip()[:200], after=uuid_of(query.get("after", "")),
         )  # fmt: skip
 
     @property
@@ -72,7 +72,7 @@ class Page:
 
 def page(user: User | AnonymousUser, filters: Filters) -> Page:
     """The missions that the user may see and that fit, newest first. Three statements, whatever the number of rows."""
-    found = list(_matching(visible_missions(user), filters)[: PAGE + 1])
+    found = list(matching(visible_missions(user), filters)[: PAGE + 1])
     shown = found[:PAGE]
     asked = decisions_of(shown)
     rows = [row_of(mission, asked) for mission in shown]
@@ -97,14 +97,15 @@ def wait_in_words(mission: Mission, asked: Mapping[str, Decision]) -> Wait | Non
 def decisions_of(missions: Iterable[Mission]) -> dict[str, Decision]:
     """The decisions that these missions wait for with their open tiers, by `waits_for`. At most two statements."""
     waits = {mission.waits_for for mission in missions if mission.waits_for.startswith("decision:")}
-    ids = [found for wait in waits if (found := _uuid(wait.partition(":")[2]))]
+    ids = [found for wait in waits if (found := uuid_of(wait.partition(":")[2]))]
     if not ids:
         return {}
     open_tiers = Prefetch("tiers", Tier.objects.filter(state=TierState.OPEN))
     return {f"decision:{one.pk}": one for one in Decision.objects.filter(pk__in=ids).prefetch_related(open_tiers)}
 
 
-def _matching(missions: QuerySet[Mission], filters: Filters) -> QuerySet[Mission]:
+def matching(missions: QuerySet[Mission], filters: Filters) -> QuerySet[Mission]:
+    """The missions that fit, newest first, with what a row needs."""
     if filters.state:
         missions = missions.filter(state=filters.state)
     if filters.type:
@@ -116,7 +117,8 @@ def _matching(missions: QuerySet[Mission], filters: Filters) -> QuerySet[Mission
     return missions.select_related("brief__started_by", "outcome").order_by("-uid")
 
 
-def _uuid(text: str) -> uuid.UUID | None:
+def uuid_of(text: str) -> uuid.UUID | None:
+    """The uuid that a text is; None for any other text."""
     try:
         return uuid.UUID(text)
     except ValueError:

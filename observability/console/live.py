@@ -16,6 +16,7 @@ from missions.models import Mission
 from missions.web.access import visible_missions
 from observability import stream
 from observability.console import fragments
+from observability.console.steering import power_of
 from observability.projections import is_quiet
 
 SessionStore = import_module(settings.SESSION_ENGINE).SessionStore
@@ -48,18 +49,20 @@ def person(viewer: Viewer) -> User | None:
     return User.objects.filter(pk=viewer.user_id, is_active=True).first()
 
 
-def may_watch(viewer: Viewer, mission_id: int) -> bool:
-    """Whether the viewer may see this mission now."""
+def power(viewer: Viewer, mission_id: int) -> str | None:
+    """What kind of viewer this is (`steering.power_of`); None where they may not see this mission now."""
     user = person(viewer)
-    return user is not None and visible_missions(user).filter(pk=mission_id).exists()
+    found = visible_missions(user).select_related("brief").filter(pk=mission_id).first() if user is not None else None
+    return power_of(user, found) if user is not None and found is not None else None
 
 
-def addition(mission_id: int, after: str, last_at: dt.datetime | None, view: str) -> Addition:
-    """What follows a cursor in the rail of a mission, rendered."""
+def addition(mission_id: int, after: str, last_at: dt.datetime | None, view: str, power: str) -> Addition:
+    """What follows a cursor in the rail of a mission, rendered for one kind of viewer."""
     found = stream.tail(mission_id, after, BATCH)
+    scene = fragments.Scene.of(Mission.objects.get(pk=mission_id), power) if found.items else fragments.PLAIN
     shown = [item.at for item in found.items if not is_quiet(item)]
     return Addition(
-        html=fragments.rail_addition(found.items, view, last_at), cursor=found.next,
+        html=fragments.rail_addition(found.items, view, last_at, scene), cursor=found.next,
         last_at=shown[-1] if shown else last_at, more=len(found.items) == BATCH, hidden=found.hidden,
     )  # fmt: skip
 
@@ -75,11 +78,20 @@ def place(mission_id: int, since: str) -> tuple[str, dt.datetime | None]:
     return text, stream.moment_of(cursor)
 
 
-def surroundings(mission_id: int) -> dict[str, str]:
-    """The fragments around the rail, by name."""
+def surroundings(mission_id: int, power: str) -> dict[str, str]:
+    """The fragments around the rail for one kind of viewer, by name."""
     mission = Mission.objects.select_related("brief__started_by", "outcome").get(pk=mission_id)
     header, effects = fragments.mission_header(mission, oob=True), fragments.effects_ledger(mission, oob=True)
-    return {"header": header, "effects": effects, "artifacts": fragments.artifacts(mission, oob=True)}
+    told = {
+        "header": header, "effects": effects, "artifacts": fragments.artifacts(mission, oob=True),
+        "timelines": fragments.timelines(mission, oob=True),
+    }  # fmt: skip
+    return told | ({"controls": fragments.controls(mission, power, oob=True)} if power else {})
+
+
+def timeline(mission_id: int) -> int:
+    """The number of the mission's current timeline."""
+    return Mission.objects.values_list("timeline", flat=True).get(pk=mission_id)
 
 
 def queue_count(viewer: Viewer) -> str:

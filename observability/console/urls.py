@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from observability.console import freeze_views, operations, start_views, views
+from observability.console import (
+    bulk_views,
+    control_views,
+    freeze_views,
+    operations,
+    roll_back_views,
+    start_views,
+    views,
+)
+
+VERBS = ("pause", "stop", "resume", "retry", "cancel")
 
 urlpatterns = [
     path("", views.missions, name="missions"),
@@ -13,5 +23,10 @@ urlpatterns = [
     path("archive/", operations.archive, name="archive"),
     path("archive/<uuid:archived_id>/", operations.archived, name="archived"),
     path("freeze/", freeze_views.freeze, name="freeze"),
+    path("bulk/", bulk_views.steer_many, name="missions-bulk"),
     path("<uuid:uid>/", views.mission, name="mission"),
+    *(path(f"<uuid:uid>/{verb}/", control_views.control, {"verb": verb}, name=f"mission-{verb}") for verb in VERBS),
+    path("<uuid:uid>/roll-back/", roll_back_views.roll_back, name="mission-roll-back"),
+    path("<uuid:uid>/fork/", control_views.fork, name="mission-fork"),
+    path("<uuid:uid>/replay/", control_views.check, name="mission-replay"),
 ]

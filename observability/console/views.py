@@ -11,14 +11,18 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
+from missions.engine.controls import REASON_LENGTH
 from missions.engine.registry import all_types
 from missions.errors import UnknownMission
 from missions.models import Mission, State
-from missions.web.access import may_start, visible_archive, visible_mission
+from missions.web.access import may_start, may_steer, visible_archive, visible_mission
 from observability import stream
 from observability.console import fragments, listing
+from observability.console.branches import branches_of
 from observability.console.heads import artifacts_of, head_of, ledger_of
 from observability.console.requests import SignedInRequest
+from observability.console.steer_forms import BulkForm
+from observability.console.steering import desk_of, power_of
 
 VIEWS = (fragments.NARRATIVE, fragments.LOG)
 ITEMS = 300
@@ -31,7 +35,7 @@ def missions(request: SignedInRequest) -> HttpResponse:
     filters = listing.Filters.of(request.GET)
     context = {
         "filters": filters, "page": listing.page(request.user, filters), "types": all_types(), "states": State.choices,
-        "may_start": may_start(request.user),
+        "may_start": may_start(request.user), "may_steer": may_steer(request.user), "bulk": BulkForm(),
     }  # fmt: skip
     htmx: HtmxDetails = request.htmx
     return render(request, "missions/list.html#results" if htmx else "missions/list.html", context)
@@ -43,22 +47,28 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
     """One mission: `view` narrative or log, `before` a cursor for earlier items."""
     try:
         found = visible_mission(request.user, uid)
-        context = _rail_context(found, request.GET.get("view", ""), request.GET.get("before", ""))
+        power = power_of(request.user, found)
+        context = _rail_context(found, request.GET.get("view", ""), request.GET.get("before", ""), power)
     except UnknownMission:
         if visible_archive(request.user).filter(uid=uid).exists():
             return redirect("archived", uid)
         return render(request, "missions/missing.html", status=404)
     except stream.BadCursor as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=400)
-    beside = {"head": head_of(found), "lines": ledger_of(found), "artifacts": artifacts_of(found)}
-    return render(request, "missions/mission.html", {**context, **beside})
+    around = {
+        "head": head_of(found), "lines": ledger_of(found), "desk": desk_of(found, power), "power": power,
+        "branches": branches_of(found), "reason_length": REASON_LENGTH, "artifacts": artifacts_of(found),
+    }  # fmt: skip
+    return render(request, "missions/mission.html", {**context, **around})
 
 
-def _rail_context(found: Mission, view: str, before: str) -> dict[str, Any]:
+def _rail_context(found: Mission, view: str, before: str, power: str) -> dict[str, Any]:
     view = view if view in VIEWS else fragments.NARRATIVE
     items, more = stream.earlier(found.pk, before, ITEMS)
+    scene = fragments.Scene.of(found, power)
     return {
-        "mission": found, "view": view, "before": before, "rows": fragments.rail(items, view), "more": more,
+        "mission": found, "view": view, "before": before, "more": more,
+        "rows": fragments.rail(items, view, scene=scene),
         "first": str(items[0].cursor) if items else "", "cursor": str(items[-1].cursor) if items else "",
         "live": not before and not found.ended,
     }  # fmt: skip

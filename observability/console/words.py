@@ -37,6 +37,8 @@ EFFECTS: dict[str, Badge] = {
 }
 REASONS = {
     "": "by a person", "needs_attention": "it needs attention", "frozen": "frozen", "quarantined": "quarantined",
+    "paused by a person": "by a person", "stopped by a person": "stopped at once by a person",
+    "divergence": "the code no longer does what was recorded", "control failed": "what was asked of it broke off",
 }  # fmt: skip
 
 
@@ -59,6 +61,10 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
     `sentence` and `groups` are those of the decision that it waits for, empty where it is another kind of wait.
     """
     kind, _, name = waits_for.partition(":")
+    if state == State.PAUSED and kind == "decision":
+        before = f"Paused: {REASONS.get(reason, phrase(reason))}. Asked of {', '.join(groups) or 'people'}: "
+        asked = clean(sentence) or "a decision"
+        return Wait(kind="attention", icon="pause", before=before, name=asked, decision=name)
     if state == State.PAUSED:
         return Wait(kind="attention", icon="pause", before="Paused: ", name=REASONS.get(reason, phrase(reason)))
     if kind == "decision":

@@ -7,6 +7,7 @@ const DOWN_AFTER = 1000; // ms: a short break is not worth a notice
 const notice = document.getElementById("live-state");
 let downTimer = 0;
 let opened = false;
+let line = null; // the open socket
 
 const rail = () => document.querySelector("[data-rail]");
 const follow = () => document.getElementById("follow-live");
@@ -15,16 +16,26 @@ function place(list) {
   return list.dataset.cursor || "";
 }
 
+function askForMore() {
+  const list = rail();
+  if (line && list && !("past" in list.dataset)) line.send(JSON.stringify({ since: place(list) }));
+}
+
 // -- The line ---------------------------------------------------------------------------------------------------------
 document.body.addEventListener("htmx:wsOpen", ({ detail }) => {
   clearTimeout(downTimer);
   if (!notice.hidden) announce("Live again.");
   notice.hidden = true;
-  const list = rail();
-  if (list && !("past" in list.dataset)) detail.socketWrapper.send(JSON.stringify({ since: place(list) }));
+  line = detail.socketWrapper;
+  askForMore();
   htmx.trigger(document.body, "refresh"); // what changed before the socket was open
   if (follow() && !opened) follow().closest("[hidden]")?.removeAttribute("hidden");
   opened = true;
+});
+
+// The rail was drawn anew (a rollback left entries behind): what came while it was fetched is asked for again.
+document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
+  if (detail.elt === rail()) askForMore();
 });
 
 function down() {

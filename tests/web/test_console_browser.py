@@ -109,7 +109,7 @@ def test_a_mission_is_found_and_opened_by_keyboard_alone(visit: Visit, olivia: U
     page.keyboard.press("Tab")
     page.keyboard.type("museum")
     expect(page).to_have_url(page.url.split("?")[0] + "?q=museum&state=&type=")
-    for _ in range(4):
+    for _ in range(5):  # state, type, the button, the tick, the mission
         page.keyboard.press("Tab")
     assert focused(page) == "For the museum"
     page.keyboard.press("Enter")
