@@ -44,8 +44,9 @@ ENGINES_OWN = (DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBA
 # What each choice of the engine's own questions does; kind, then value.
 DOES: dict[tuple[str, str], str] = {
     (DecisionKind.IN_DOUBT, "happened"): "It counts as done, with the reference that you give. It is not called again.",
-    (DecisionKind.IN_DOUBT, "retry"): "It is called again. If it did happen after all, it happens twice.",
-    (DecisionKind.IN_DOUBT, "roll_back"): "The mission stops here.",
+    (DecisionKind.IN_DOUBT, "retry"): "It is called anew. If it did happen after all, it happens twice.",
+    (DecisionKind.IN_DOUBT, "roll_back"): "The mission is cancelled, and what it did before is undone where it can be."
+    " This effect stays in doubt, on the record.",
     (DecisionKind.STANDING, "adopt"): "Nothing is called; the mission goes on as if this were what it wanted.",
     (DecisionKind.STANDING, "both"): "It is called with the new arguments, and what was done before stands beside it.",
     (DecisionKind.STANDING, "stop"): "Nothing is called, and the mission ends.",

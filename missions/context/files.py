@@ -74,6 +74,7 @@ class Files(Calls):
             raise FileNotFoundError(f"{str(path)!r} leads out of the workspace.")
         return found
 
+    @durable
     async def read_artifact(self, ref: ArtifactRef | Any) -> bytes:
         """The content of an artifact of at most 64 MiB; larger ones are streams in steps and tools (`open_artifact`).
 

@@ -138,8 +138,13 @@ class StepRun:
         function, args, kwargs = self._function, self._args, self._kwargs
         scope = guard.Guarding(guard.STEP, function)
         if codec.is_async(function):
-            begin()
-            return guard.under(scope, function(*first, *args, **kwargs))
+
+            async def run_here() -> Any:
+                begin()
+                with scope:
+                    return await function(*first, *args, **kwargs)
+
+            return run_here()
 
         def run_in_thread() -> Any:
             begin()

@@ -54,11 +54,13 @@ class Guarding:
     def __enter__(self) -> None:
         if getattr(self.function, CLEAN, "") != self.word and _state["active"]:
             self._inspect()
-        self._token = _scope.set(self)
+        self._token: contextvars.Token[Guarding | None] | None = _scope.set(self)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        token, self._token = self._token, None  # it holds the context, and with that all that runs in it
         try:
-            _scope.reset(self._token)
+            if token is not None:
+                _scope.reset(token)
         except ValueError:  # as in `restore`
             return
         if self.violation is not None and error is not self.violation and isinstance(error, Exception | None):

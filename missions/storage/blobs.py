@@ -18,6 +18,7 @@ from typing import IO, Any, BinaryIO, TypeVar
 import psycopg
 from django.db import connection, transaction
 
+from missions.engine import guard
 from missions.engine.statements import statement
 from missions.engine.threads import closing
 from missions.errors import PayloadTooLarge, UnknownArtifact
@@ -34,7 +35,11 @@ _readers = concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="standfas
 
 def aside(function: Callable[..., Result], *args: Any) -> concurrent.futures.Future[Result]:
     """Run something short in a thread of our own with its own database connection; from any thread."""
-    return _readers.submit(closing, function, *args)
+    token = guard.free()  # it is the platform's doing, also where a step waits for it
+    try:
+        return _readers.submit(closing, function, *args)
+    finally:
+        guard.restore(token)
 
 
 @dataclass(slots=True)

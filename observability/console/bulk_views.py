@@ -66,7 +66,7 @@ def _wrong(form: BulkForm, filters: listing.Filters, ticked: list[uuid.UUID], *,
 
 def _asked(request: SignedInRequest, wanted: dict[str, Any], chosen: QuerySet[Mission]) -> dict[str, Any]:
     """Ask each of them, and what came of it. The same form sent again counts once for each."""
-    key = f"console:bulk:{wanted['once']}" if wanted["once"] else None
+    key = f"console:bulk:{wanted['verb']}:{wanted['once']}" if wanted["once"] else None
     told = bulk.steer_all(
         chosen, wanted["verb"], reason=wanted["reason"], by=request.user.get_username(), key=key,
         compensate=wanted["compensate"],

@@ -54,13 +54,15 @@ class MissionConsumer(LiveConsumer):
     answers = False  # whether the client acknowledges at all; programs that follow by `?since=` need not
     unanswered = hidden_looks = 0
     power = ""  # what kind of viewer this is
-    timeline = 0  # the one that the page was told of; 0 before the first look
+    timeline = 0  # the one that the page was drawn with; 0 before the first look, where it does not say
 
     async def topics(self) -> list[str]:
         self.shown: dict[str, str] = {}
         query = parse_qs(self.scope.get("query_string", b"").decode("ascii", "replace"), keep_blank_values=True)
         if query.get("view") == [fragments.LOG]:
             self.view = fragments.LOG
+        drawn = query.get("timeline", [""])[0]
+        self.timeline = int(drawn) if drawn.isdecimal() and len(drawn) < 10 else 0
         found = await read(self._mission_id)
         if found is None:
             await self.refuse(NOT_ALLOWED)

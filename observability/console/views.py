@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
@@ -30,6 +31,7 @@ ITEMS = 300
 
 @require_safe
 @login_required
+@never_cache  # the form that steers many is good for one time
 def missions(request: SignedInRequest) -> HttpResponse:
     """The list. An htmx request gets the results alone."""
     filters = listing.Filters.of(request.GET)

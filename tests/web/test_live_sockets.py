@@ -183,6 +183,26 @@ def test_effects_are_sent_when_they_change(dial: Dial, olivia: User) -> None:
     assert "Send the van" in watch.until_text(f"effects-{mission.uid}")
 
 
+def test_controls_are_sent_to_those_who_may_use_them(dial: Dial, olivia: User, sam: User, audrey: User) -> None:
+    mission = rail.running(olivia)
+    sent = [Watch(dial(user, socket_of(mission))).until_text("mission-header-") for user in (olivia, sam, audrey)]
+    assert ["roll-back/" in html for html in sent] == [True, False, False]
+    assert ["pause/" in html for html in sent] == [True, True, False]
+    assert f'id="controls-{mission.uid}"' not in sent[2]
+
+
+@pytest.mark.parametrize("drawn", ["1", "2", "nonsense"])
+def test_a_rail_drawn_with_another_timeline_is_to_be_drawn_anew(dial: Dial, olivia: User, drawn: str) -> None:
+    mission = rail.running(olivia)
+    Mission.objects.filter(pk=mission.pk).update(timeline=2)
+    watch = Watch(dial(olivia, f"{socket_of(mission, None)}?timeline={drawn}"))
+    watch.until_text("mission-header-")
+    Mission.objects.filter(pk=mission.pk).update(state=State.SLEEPING)
+    feed.announce(f"m{mission.pk}")
+    watch.until_text("Sleeping")
+    assert ({"event": "timeline"} in watch.facts) == (drawn == "1")
+
+
 def test_two_watchers_get_the_same(dial: Dial, olivia: User, audrey: User) -> None:
     mission = rail.running(olivia)
     watches = [Watch(dial(user, socket_of(mission))) for user in (olivia, audrey)]

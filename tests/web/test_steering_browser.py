@@ -64,9 +64,10 @@ def diverged(by: User) -> Decision:
     """What is asked of operators where the code does something else than was recorded."""
     why = "entry 4 records step at 'pack#1', but the code asks for 'weigh#1'"
     operators = {**decisions.SUPERVISORS, "group": "operators"}
+    run, details = decisions.waiting_mission(by), {"why": why, "matched_seq": 3}
     return decisions.opened(
-        decisions.waiting_mission(by), operators, kind="divergence", choices=programs.DIVERGED,
-        path="control#1/attend#1", facts={"why": why, "matched_seq": 3},
+        run, operators, kind="divergence", choices=programs.DIVERGED, path="control#1/attend#1", facts=details,
+        intent=decisions.intent_of(run, tool="", args=details),
         sentence="The code no longer does what this mission recorded. How does it go on?",
     )  # fmt: skip
 

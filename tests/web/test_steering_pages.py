@@ -229,7 +229,8 @@ def test_the_ticked_are_steered_and_the_refused_say_why(olivia: User) -> None:
     assert "Asked of 1 of 2 missions." in html and "The mission is completed: pause does not apply." in html
     assert asked(waiting)[0]["reason"] == "Outage" and asked(other) == []
     bulk(olivia, mission=[str(waiting.uid)], once="o")
-    assert len(asked(waiting)) == 1
+    bulk(olivia, verb="stop", mission=[str(waiting.uid)], once="o")
+    assert [one["verb"] for one in asked(waiting)] == ["pause", "stop"]
 
 
 def test_all_that_fit_are_counted_before_and_asked_after(olivia: User) -> None:
@@ -284,13 +285,16 @@ def test_the_engines_questions_tell_what_each_choice_does(
 ) -> None:
     operators = {**decisions.SUPERVISORS, "group": "operators"}
     why = "entry 4 records step at 'pack#1',\nbut the code asks for 'weigh#1'"
+    run, details = decisions.waiting_mission(), {"why": why, "matched_seq": 3}
+    intent = decisions.intent_of(run, tool="", args=details)
     decision = decisions.opened(
-        decisions.waiting_mission(), operators, kind=kind, choices=choices, path="control#1/attend#1",
-        facts={"why": why, "matched_seq": 3},
-    )  # fmt: skip
+        run, operators, kind=kind, choices=choices, path="control#1/attend#1", facts=details, intent=intent
+    )
     html = get(olivia, f"/queue/{decision.pk}/")
     for choice in choices:
         assert words.DOES[kind, choice.value] in html
+    label = words.LABELS.get((kind, "why"), "Why")
+    assert f"<dt>{label}" in html and html.count("but the code asks for") == 1
     assert words.HEADINGS[kind] in html and "Record this answer" in html and "but the code asks for" in html
     assert "data-reject" not in html and "roll-back" not in html
 
