@@ -19,6 +19,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
 from approvals import votes
+from missions.authoring import ToolCall, tool
 from missions.engine import limits, schedules
 from missions.models import EffectState, Mission
 from missions.web import tokens
@@ -57,6 +58,11 @@ def digests() -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
+@tool(effect="read")
+async def nightly(call: ToolCall) -> None:
+    """Look around at night"""
+
+
 class World:
     """People of every persona, and real values for each parameter of an address."""
 
@@ -73,10 +79,9 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
-            "name": [
-                schedules.create("payments.refund", type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name
-            ],
-            "limit_id": [limits.put("tool", "payments.refund", concurrency=1).pk],
+            # A schedule and a tool of the same name, since both addresses call it `name`.
+            "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
+            "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
         }  # fmt: skip
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
