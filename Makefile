@@ -10,20 +10,22 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS_VENV := .venv-peers
 export PORT PYTHONUNBUFFERED = 1
 ifdef DATA_DIR
 export DATA_DIR
 endif
 
-.PHONY: help run test check fmt bench lock clean
+.PHONY: help run test check fmt bench peers lock clean
 help:
 	@echo "make run     start everything: http://127.0.0.1:$(PORT)/ (PORT=, DATA_DIR=)"
 	@echo "make test    install what the tests need, run them all (ARGS='tests/unit -k name')"
 	@echo "make check   linters, types, layers, templates, migrations"
 	@echo "make fmt     let ruff sort imports and fix what it can"
-	@echo "make bench   benchmarks (ONLY=steps,wake PEERS=dbos)"
-	@echo "make lock    refresh requirements.lock and requirements-dev.lock"
-	@echo "make clean   remove .venv; data in var/ stays"
+	@echo "make bench   benchmarks (ONLY=steps,wake PEERS=dbos,langgraph,absurd,pgbench, or none)"
+	@echo "make peers   install what the benchmarks compare with, into $(PEERS_VENV)"
+	@echo "make lock    refresh requirements.lock, requirements-dev.lock and requirements-peers.lock"
+	@echo "make clean   remove $(VENV) and $(PEERS_VENV); data in var/ stays"
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
@@ -42,18 +44,25 @@ check: $(VENV)/.installed-dev
 fmt: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 
+# Peers that can not be installed are left out: the run says which.
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks
+	@case ",$(PEERS)," in *,none,*|,pgbench,) ;; *) $(MAKE) --no-print-directory peers || true ;; esac
+	ONLY="$(ONLY)" PEERS="$(PEERS)" $(BIN)/python -m benchmarks
+
+peers: $(PEERS_VENV)/.installed
 
 # Plain indexes only, and no header: a lock file must not tell on which machine it was made.
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade --quiet
+# The peers' lock knows nothing of ours: what they need must neither hold back nor push what the project runs on.
+PEERS_OF = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"], sep="\n")
 lock: $(VENV)/.installed-dev
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/python -c '$(PEERS_OF)' | $(subst pyproject.toml,-,$(LOCK)) --output-file requirements-peers.lock
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS_VENV)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Standfast needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3"; exit 2; }
@@ -68,4 +77,10 @@ $(VENV)/.installed: requirements.lock | $(BIN)/python
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "==> installing what tests and checks need (once)"
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@touch $@
+
+$(PEERS_VENV)/.installed: requirements-peers.lock
+	@echo "==> installing what the benchmarks compare with (once)"
+	@test -x $(PEERS_VENV)/bin/python || $(PYTHON) -m venv $(PEERS_VENV)
+	$(PEERS_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --requirement $<
 	@touch $@

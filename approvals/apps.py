@@ -12,5 +12,6 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the alarm handlers, in every process that runs Django."""
+        """Register the alarm handlers and the parts of bundles, in every process that runs Django."""
         import_module("approvals.alarms")
+        import_module("approvals.keeping")

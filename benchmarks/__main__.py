@@ -1,6 +1,7 @@
-"""`python -m benchmarks [ONLY=steps,wake] [PEERS=pgbench]`: measure, print a table, write benchmarks/results.json.
+"""`python -m benchmarks [ONLY=steps,wake] [PEERS=dbos,pgbench]`: measure, print a table, write benchmarks/results.json.
 
-`make bench` calls it; both variables may also come from the environment. Needs nothing running, and leaves nothing.
+`make bench` calls it; both variables may also come from the environment; `PEERS=none` measures ours alone. Needs
+nothing running, and leaves nothing. `python -m benchmarks.table` prints what the file holds.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FOLDER = prepare()
 from benchmarks.bench import Bench  # noqa: E402  (Django is set up only now)
 from benchmarks.calm import Calm  # noqa: E402
 from benchmarks.cluster import running  # noqa: E402
+from benchmarks.peers.kinds import KINDS, versions  # noqa: E402
 from benchmarks.results import FILE, Results  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
     idle,
@@ -37,7 +39,8 @@ WORKLOADS = {  # in the order in which they run: an idle system has no missions 
     "idle": idle.run, "steps": steps.run, "start_to_done": start_to_done.run, "wake": wake.run,
     "takeover": takeover.run, "resume": resume.run, "parked": parked.run, "ruling": ruling.run,
 }
-PEERS = ("pgbench",)
+WIDTH = 150  # of tables that go to a file
+PEERS = ("pgbench", *KINDS, "none")
 
 
 def chosen(name: str, known: tuple[str, ...], words: list[str]) -> list[str]:
@@ -50,13 +53,26 @@ def chosen(name: str, known: tuple[str, ...], words: list[str]) -> list[str]:
     return [part for part in known if part in names or not names]
 
 
+def present(peer: str, results: Results) -> bool:
+    """Whether a peer is here; its versions are kept, or it is told that it is not."""
+    if peer not in KINDS:
+        return peer != "none"
+    found = versions(KINDS[peer])
+    results.peers.update(found)
+    if not found:
+        packages = ", ".join(KINDS[peer].packages)
+        results.console.print(f"{peer} is left out: {packages} not installed in .venv-peers (make peers)")
+    return bool(found)
+
+
 def main(words: list[str], folder: Path) -> None:
     """Run what was chosen. What was measured before a failure is kept."""
-    only, peers = chosen("ONLY", tuple(WORKLOADS), words), chosen("PEERS", PEERS, words)
-    console = Console()
+    only, wanted = chosen("ONLY", tuple(WORKLOADS), words), chosen("PEERS", PEERS, words)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     results = Results(console)
+    peers = tuple(name for name in wanted if present(name, results))
     with running(folder) as cluster:
-        bench = Bench(cluster=cluster, folder=folder, results=results, peers=tuple(peers), calm=Calm())
+        bench = Bench(cluster=cluster, folder=folder, results=results, peers=peers, calm=Calm())
         try:
             for name in only:
                 console.print(f"[bold]{name}[/] (load {os.getloadavg()[0]:.1f})")

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 
 from benchmarks.calm import Calm
 from benchmarks.cluster import Cluster
 from benchmarks.results import Results
+from benchmarks.systems import PeerFailed, Rounds
 from missions.engine import starting
 from missions.engine.feed import DUE
 from missions.models import Brief, Entry, Mission
 
+Key = TypeVar("Key", bound=Hashable)
+Figure = TypeVar("Figure")
 LEAD = "interval '0.3 seconds'"  # between the opening and the missions' start: every worker has heard by then
 OWN = {"id", "uid", "tx", "mission_id", "idempotency_key", "wake_at"}  # columns that no two missions share
 FRESH = {  # columns as they are before the first claim
@@ -34,6 +38,22 @@ class Bench:
     results: Results
     peers: tuple[str, ...]
     calm: Calm
+
+    def rounds(self, systems: Mapping[Key, Callable[[], Figure]], wanted: int) -> list[dict[Key, Figure]]:
+        """So many rounds, undisturbed ones where others leave room, in each of which every system has its turn."""
+        return self.calm.collect(Rounds(systems, self.lost).one, wanted)
+
+    def lost(self, peer: str, error: PeerFailed) -> None:
+        """Tell that a peer takes no further part in this workload."""
+        self.results.console.print(f"  {peer} is left out here: {error}", highlight=False, markup=False)
+
+    @contextlib.contextmanager
+    def surviving(self, peer: str) -> Iterator[None]:
+        """Something that only this peer loses by failing."""
+        try:
+            yield
+        except PeerFailed as error:
+            self.lost(peer, error)
 
     def closed(self, type: str, count: int, given: dict[str, Any]) -> list[int]:
         """That many missions, started and not due before they are opened; their ids."""

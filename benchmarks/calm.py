@@ -16,8 +16,8 @@ import psutil
 
 CALM_CORES = 0.3  # others may use so much of the processors, in cores, before a measurement counts as disturbed
 LOOK_SECONDS = 0.1
-PATIENCE = 240.0  # seconds that one workload may spend waiting for gaps
-MOST = 3  # times as many measurements as are wanted, before it stops looking for calm ones
+PATIENCE = 10.0  # seconds that one workload may spend waiting for gaps
+MOST = 2  # times as many measurements as are wanted, before it stops looking for calm ones
 
 Figure = TypeVar("Figure")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 from django.core.management import call_command
@@ -47,6 +48,16 @@ class Cluster:
     def until(self, query: str, *values: Any, is_: Any = True, seconds: float = PATIENCE) -> None:
         """Wait until a query's single value is `is_`. Raises TimeoutError."""
         wait_for(lambda: self.one(query, *values) == is_, seconds, query)
+
+    def url(self, name: str = embedded.NAME) -> str:
+        """How libpq, and what builds on it, reaches a database of this server."""
+        return f"postgresql://{embedded.ROLE}@/{name}?{urlencode({'host': str(embedded.socket_folder(self.root))})}"
+
+    @contextlib.contextmanager
+    def session(self, name: str) -> Iterator[psycopg.Connection[Any]]:
+        """A session in another database of this server, each statement in a transaction of its own."""
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            yield connection
 
     def configure(self, **options: str | None) -> None:
         """Set server settings for all sessions from now on; None takes one back."""

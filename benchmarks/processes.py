@@ -21,16 +21,20 @@ ALIVE = "select count(*) from missions_worker where pid = %s and dead_at is null
 
 
 class Process:
-    """A running program; its output goes to a log in the run's folder."""
+    """A running program. Its output goes to a log in the run's folder; with `pipes`, only its stderr does."""
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, **environment: str) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, *, pipes: bool = False, **environment: str
+    ) -> None:
         self.name, self.log = name, folder / f"{name}.log"
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                command, cwd=PROJECT, stdin=subprocess.PIPE if pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if pipes else log, stderr=log, start_new_session=True,
                 env={**os.environ, **environment},
             )  # fmt: skip
         self.pid = self._process.pid
+        self.stdin, self.stdout = self._process.stdin, self._process.stdout
 
     @property
     def running(self) -> bool:
@@ -66,6 +70,10 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        for pipe in (self.stdin, self.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):  # what was not read yet
+                    pipe.close()
 
 
 def _cpu(process: psutil.Process) -> float:

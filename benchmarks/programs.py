@@ -6,18 +6,36 @@ Steps return `time.monotonic()`, which all processes of one machine share: so th
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from missions.authoring import Context, Verdict, mission
 
 WORK_SECONDS = 0.05
 
 
-async def same(number: int) -> int:
-    """Give the number back."""
-    return number
+class Order(BaseModel):
+    """An input with types that JSON does not have."""
+
+    number: int
+    amount: Decimal
+    day: dt.date
+    words: str
+
+
+async def same(number: int) -> dict[str, Any]:
+    """What every step of every compared system returns: some 200 bytes of JSON."""
+    return {"ok": True, "text": "x" * 160, "number": number}
+
+
+async def same_typed(order: Order) -> dict[str, Any]:
+    """The same for a typed input."""
+    return await same(order.number)
 
 
 async def moment() -> float:
@@ -62,10 +80,13 @@ async def busy(m: Context, given: dict[str, Any]) -> Verdict:
     return Verdict("done")
 
 
-@mission("bench.wait", title="Wait for a signal")
+@mission("bench.wait", title="Steps, then wait for a signal")
 async def wait(m: Context, given: dict[str, Any]) -> Verdict:
-    """Park at once."""
+    """Do `steps` steps and park; then say when that was over."""
+    for number in range(given["steps"]):
+        await m.step("same", same, number)
     await m.wait_for_signal("go")
+    await m.step("moment", moment)
     return Verdict("done")
 
 
@@ -74,7 +95,20 @@ async def resume(m: Context, given: dict[str, Any]) -> Verdict:
     """Do `steps` steps, then say after each of `rounds` signals when it went on."""
     for number in range(given["steps"]):
         await m.step("same", same, number)
-    for _ in range(given["rounds"]):
+    return await _answer(m, given["rounds"])
+
+
+@mission("bench.resume_typed", title="A long history with typed inputs, then waits")
+async def resume_typed(m: Context, given: dict[str, Any]) -> Verdict:
+    """Like `bench.resume`; a model is the input of each step."""
+    for number in range(given["steps"]):
+        order = Order(number=number, amount=Decimal("740.00"), day=dt.date(2026, 1, 31), words="a refund")
+        await m.step("same", same_typed, order)
+    return await _answer(m, given["rounds"])
+
+
+async def _answer(m: Context, rounds: int) -> Verdict:
+    for _ in range(rounds):
         await m.wait_for_signal("go")
         await m.step("moment", moment)
     return Verdict("done")

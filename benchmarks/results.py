@@ -48,14 +48,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A figure that has a goal: ours over the peer's, or ours in its own unit against a limit."""
+    """Ours over the peer's in one metric, or ours in its own unit against a limit."""
 
     workload: str
     concurrency: int
-    against: str
+    against: str  # a peer, or "limit"
+    metric: str
     value: float
-    goal: float
-    met: bool
+    goal: float | None  # None: told, no goal
+    better: str  # "higher" or "lower"
+    met: bool | None
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -72,6 +74,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     ratios: list[Ratio] = field(default_factory=list)
     measured: dict[str, dict[str, Any]] = field(default_factory=dict)
+    peers: dict[str, str] = field(default_factory=dict)  # the versions of those that take part
 
     def add(
         self, workload: str, metric: str, unit: str, values: Sequence[float], *, concurrency: int = 1,
@@ -82,16 +85,16 @@ class Results:
         return self._keep(workload, metric, unit, middle, min(values), max(values), len(values), concurrency, system)
 
     def add_samples(
-        self, workload: str, metric: str, unit: str, every: Sequence[float], rounds: int
-    ) -> tuple[float, float]:
-        """Samples in the order of time: a row for their median and one for their 95th percentile; returns both."""
-        length, found = math.ceil(len(every) / rounds), []
-        parts = [every[start : start + length] for start in range(0, len(every), length)]
+        self, workload: str, metric: str, unit: str, rounds: Sequence[Sequence[float]], *, concurrency: int = 1,
+        system: str = OURS,
+    ) -> float:
+        """Samples of each round: a row for their median and one for their 95th percentile, which is returned."""
+        every, found = [value for values in rounds for value in values], 0.0
         for name, of in (("median", statistics.median), ("p95", lambda values: percentile(values, 0.95))):
-            each = [of(part) for part in parts]
-            words = (f"{metric}, {name}", unit, of(every), min(each), max(each), len(every), 1, OURS)
-            found.append(self._keep(workload, *words))
-        return found[0], found[1]
+            each, words = [of(values) for values in rounds], f"{metric}, {name}"
+            facts = (of(every), min(each), max(each), len(every), concurrency, system)
+            found = self._keep(workload, words, unit, *facts)
+        return found
 
     def _keep(
         self, workload: str, metric: str, unit: str, median: float, low: float, high: float, runs: int,
@@ -101,21 +104,31 @@ class Results:
             workload=workload, system=system, concurrency=concurrency, metric=metric, median=_rounded(median),
             low=_rounded(low), high=_rounded(high), unit=unit, runs=runs,
         ))  # fmt: skip
-        figures = f"{_shown(median)} ({_shown(low)} – {_shown(high)}) {unit}"
+        figures = f"{shown(median)} ({shown(low)} – {shown(high)}) {unit}"
         self.console.print(f"  {system} {metric} @{concurrency}: {figures}", highlight=False)
         return median
 
-    def at_least(self, workload: str, against: str, value: float, goal: float, *, concurrency: int = 1) -> None:
-        """A ratio that is to reach a goal."""
-        self._judge(workload, against, value, goal, value >= goal, concurrency)
+    def compare(
+        self, workload: str, against: str, metric: str, each: Sequence[float], goal: float | None = None, *,
+        better: str = "higher", concurrency: int = 1,
+    ) -> None:
+        """Ours over a peer's, one ratio a round: their median, which is to reach the goal, or stay under it."""
+        if each:
+            words = f"{metric}, ours / {against}"
+            value = self.add(workload, words, "ratio", each, concurrency=concurrency)
+            self._judge(workload, against, metric, value, goal, better, concurrency)
 
     def at_most(self, workload: str, limit: str, value: float, goal: float, *, concurrency: int = 1) -> None:
         """A figure that is to stay under a limit, which `limit` names with its unit."""
-        self._judge(workload, f"limit: {limit}", value, goal, value <= goal, concurrency)
+        self._judge(workload, "limit", limit, value, goal, "lower", concurrency)
 
-    def _judge(self, workload: str, against: str, value: float, goal: float, met: bool, concurrency: int) -> None:
+    def _judge(
+        self, workload: str, against: str, metric: str, value: float, goal: float | None, better: str, concurrency: int
+    ) -> None:
+        met = None if goal is None else (value >= goal if better == "higher" else value <= goal)
         self.ratios.append(Ratio(
-            workload=workload, concurrency=concurrency, against=against, value=_rounded(value), goal=goal, met=met
+            workload=workload, concurrency=concurrency, against=against, metric=metric, value=_rounded(value),
+            goal=goal, better=better, met=met,
         ))  # fmt: skip
 
     def timed(self, workload: str, run: Callable[[], None], calm: Calm) -> None:
@@ -137,7 +150,7 @@ class Results:
         told = {"rows": map(asdict, self.rows), "ratios": map(asdict, self.ratios)}
         kept = {name: [row for row in earlier.get(name, []) if row["workload"] not in self.measured] for name in told}
         whole = {
-            "machine": machine(folder), "versions": versions(),
+            "machine": machine(folder), "versions": {**versions(), **self.peers},
             **{name: [*kept[name], *fresh] for name, fresh in told.items()},
             "measured": {**earlier.get("measured", {}), **self.measured},
         }  # fmt: skip
@@ -147,17 +160,24 @@ class Results:
         """Print what this run measured."""
         words = ("workload", "system", "at", "metric", "median", "low", "high", "unit", "runs")
         rows = (
-            (row.workload, row.system, str(row.concurrency), row.metric, _shown(row.median), _shown(row.low),
-             _shown(row.high), row.unit, str(row.runs))
+            (row.workload, row.system, str(row.concurrency), row.metric, shown(row.median), shown(row.low),
+             shown(row.high), row.unit, str(row.runs))
             for row in self.rows
         )  # fmt: skip
         self.console.print(_table(words, rows))
         goals = (
-            (ratio.workload, str(ratio.concurrency), ratio.against, _shown(ratio.value), _shown(ratio.goal),
-             "yes" if ratio.met else "NO")
+            (ratio.workload, str(ratio.concurrency), ratio.metric, ratio.against, shown(ratio.value), *verdict(ratio))
             for ratio in self.ratios
-        )  # fmt: skip
-        self.console.print(_table(("workload", "at", "against", "value", "goal", "met"), goals))
+        )
+        self.console.print(_table(("workload", "at", "metric", "against", "value", "goal", "met"), goals))
+
+
+def verdict(ratio: Ratio) -> tuple[str, str]:
+    """A ratio's goal and whether it is met, in words; where it has none, whether a peer is ahead."""
+    sign, bound = ("≥", ratio.value >= 1) if ratio.better == "higher" else ("≤", ratio.value <= 1)
+    if ratio.goal is None:
+        return "–", "–" if bound else "the peer is ahead"
+    return f"{sign} {shown(ratio.goal)}", "yes" if ratio.met else "NO"
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -174,7 +194,8 @@ def _rounded(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def _shown(value: float) -> str:
+def shown(value: float) -> str:
+    """Four significant digits at most, thousands apart."""
     rounded = _rounded(value)
     return f"{rounded:,.0f}" if abs(rounded) >= 1000 or rounded == int(rounded) else f"{rounded:g}"
 

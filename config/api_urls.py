@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from missions.web.endpoint import Nowhere
 from observability.web.api import ObservationsView
+from observability.web.operations_api import HealthView, StatsView
 
 # The same for everybody and without data, so nobody needs to sign in to read them.
 schema = SpectacularAPIView.as_view(authentication_classes=[], permission_classes=[])
@@ -16,6 +17,8 @@ urlpatterns = [
     path("", include("missions.web.api_urls")),
     path("", include("approvals.web.api_urls")),
     path("observations", ObservationsView.as_view(), name="api-observations"),
+    path("health", HealthView.as_view(), name="api-health"),
+    path("stats", StatsView.as_view(), name="api-stats"),
     re_path(r"^schema/?$", schema, name="api-schema"),
     re_path(r"^docs/?$", docs, name="api-docs"),
     re_path(r"^.*$", Nowhere.as_view(), name="api-nowhere"),

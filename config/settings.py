@@ -15,6 +15,7 @@ DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
 # -- Process -----------------------------------------------------------------------------------------------------------
 DEBUG = env.flag("STANDFAST_DEBUG", default=True)
 SECRET_KEY = env.text("SECRET_KEY") or secret.kept(DATA_DIR / "secret-key", get_random_secret_key)
+SECRET_KEY_FALLBACKS = env.names("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
 ROOT_URLCONF = "config.urls"
@@ -91,7 +92,20 @@ MISSIONS_HEARTBEAT_SECONDS = env.seconds("MISSIONS_HEARTBEAT_SECONDS", 2.0, low=
 MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=600)
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
+MISSIONS_STALL_SECONDS = env.seconds("MISSIONS_STALL_SECONDS", 30.0, low=0.1, high=3600)
+MISSIONS_GUARD = env.flag("MISSIONS_GUARD", default=True)
+MISSIONS_TRUST_FAILOVER = env.flag("MISSIONS_TRUST_FAILOVER", default=False)
+MISSIONS_WITNESS = DATA_DIR / "witness.json"  # never beside the database's own files: a restore must not reach it
 MISSIONS_CONFIDENCE_BAR = env.number("MISSIONS_CONFIDENCE_BAR", 0.7, low=0, high=1)
+MISSIONS_KEEP_DAYS = env.integer("MISSIONS_KEEP_DAYS", 0, low=0, high=36_500)  # 0: for ever
+MISSIONS_ARCHIVE_DIR = env.text("MISSIONS_ARCHIVE_DIR")  # empty: bundles lie in the database
+MISSIONS_STUCK_SECONDS = env.seconds("MISSIONS_STUCK_SECONDS", 120.0, low=5, high=86_400)
+MISSIONS_WORKSPACE_BYTES = env.integer("MISSIONS_WORKSPACE_BYTES", 256 * 1024 * 1024, low=0, high=2**40)
+MISSIONS_BREAKER_FAILURES = env.integer("MISSIONS_BREAKER_FAILURES", 5, low=1, high=1000)
+MISSIONS_BREAKER_SECONDS = env.seconds("MISSIONS_BREAKER_SECONDS", 5.0, low=0.1, high=600)
+MISSIONS_BREAKER_WINDOW_SECONDS = env.seconds("MISSIONS_BREAKER_WINDOW_SECONDS", 300.0, low=1, high=86_400)
+MISSIONS_WAKES_AT_ONCE = env.integer("MISSIONS_WAKES_AT_ONCE", 100, low=1, high=10_000)
+MISSIONS_SHORT_WAIT_SECONDS = env.seconds("MISSIONS_SHORT_WAIT_SECONDS", 1.0, low=0, high=60)
 PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------

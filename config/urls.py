@@ -13,6 +13,8 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("queue/", include("approvals.web.urls")),
     path("missions/", include("observability.console.urls")),
+    path("schedules/", include("observability.console.schedule_urls")),
+    path("tools/", include("observability.console.tool_urls")),
     path("api/v1/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("", include("observability.web.urls")),

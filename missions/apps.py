@@ -12,5 +12,6 @@ class MissionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks: a wrong file of MCP servers stops start-up."""
-        importlib.import_module("missions.tools.checks")
+        """Register the system checks (a wrong file of MCP servers stops start-up) and the handlers of alarms."""
+        for module in ("tools.checks", "engine.endings", "engine.deadlines", "engine.schedules"):
+            importlib.import_module(f"missions.{module}")

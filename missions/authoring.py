@@ -10,46 +10,64 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from missions.context import Context
+from missions.context.relations import ChildHandle
 from missions.engine import registry
+from missions.engine.budgets import Budget
+from missions.engine.checkpoints import Checkpoint
 from missions.engine.verdict import RetryPolicy, Verdict
 from missions.errors import (
+    BudgetExhausted,
     ChangesRequested,
+    ChildFailed,
     Denied,
     EffectNotDone,
     Expired,
+    GivenUp,
     InvalidInput,
     MisusedContext,
     OutcomeUnknown,
+    PayloadTooLarge,
     Rejected,
     ResultUnusable,
+    SpawnRefused,
     StepFailed,
+    StepTimedOut,
     Stopped,
     ToolFailed,
     TryLater,
 )
+from missions.storage.artifacts import ArtifactRef
+from missions.tools.calls import StepCall
 from missions.tools.registry import ProbeResult, ToolCall, tool
 
 __all__ = [
-    "ChangesRequested", "Context", "Denied", "EffectNotDone", "Expired", "InvalidInput", "MisusedContext",
-    "OutcomeUnknown", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "StepFailed", "Stopped", "ToolCall",
-    "ToolFailed", "TryLater", "Verdict", "mission", "tool",
+    "ArtifactRef", "Budget", "BudgetExhausted", "ChangesRequested", "Checkpoint", "ChildFailed", "ChildHandle",
+    "Context", "Denied", "EffectNotDone", "Expired", "GivenUp", "InvalidInput", "MisusedContext", "OutcomeUnknown",
+    "PayloadTooLarge", "ProbeResult", "Rejected", "ResultUnusable", "RetryPolicy", "SpawnRefused", "StepCall",
+    "StepFailed", "StepTimedOut", "Stopped", "ToolCall", "ToolFailed", "TryLater", "Verdict", "mission", "tool",
 ]
 
 Function = TypeVar("Function", bound=registry.MissionFunction)
 
 
 def mission(
-    name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = ()
+    name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = (), keep_days: int | None = None,
+    budget: Budget = registry.NO_BUDGET, checkpoint: Checkpoint = registry.EVERY_STEP,
 ) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
     The input's type (a Pydantic model, a dataclass or a TypedDict) gives the input schema. Raise `version` when the
     code changes what it records. Missions of an earlier version are left to workers that have its code, or to this
-    one where it says that it `continues` that version (`m.patched` tells the two apart).
+    one where it says that it `continues` that version (`m.patched` tells the two apart). `keep_days` overrides
+    MISSIONS_KEEP_DAYS for this type (0: keep for ever). Before a mission exceeds its `budget`, people are asked.
+    `checkpoint` is what the type keeps, and when.
     """
 
     def decorate(function: Function) -> Function:
-        registry.register(name, version, title, function, tuple(continues))
+        registry.register(
+            name, version, title, function, continues=continues, keep_days=keep_days, budget=budget,
+            checkpoint=checkpoint,
+        )
         return function
 
     return decorate

@@ -50,6 +50,12 @@ class KeyReused(StandfastError):
     code = "key_reused"
 
 
+class NotFrozen(StandfastError):
+    """The installation is not frozen; there is nothing to thaw."""
+
+    code = "not_frozen"
+
+
 class MissionEnded(StandfastError):
     """The mission has ended; nothing was delivered."""
 
@@ -60,6 +66,30 @@ class ControlRefused(StandfastError):
     """The mission's state does not allow this; nothing was changed."""
 
     code = "control_refused"
+
+
+class MissionArchived(StandfastError):
+    """The mission has left for the archive."""
+
+    code = "mission_archived"
+
+
+class NotArchived(StandfastError):
+    """The archive holds no such mission."""
+
+    code = "not_archived"
+
+
+class Kept(StandfastError):
+    """The mission may not leave for the archive yet."""
+
+    code = "kept"
+
+
+class Unrestorable(StandfastError):
+    """The bundle can not be restored; nothing was."""
+
+    code = "unrestorable"
 
 
 class PayloadTooLarge(StandfastError):
@@ -112,6 +142,13 @@ class ChangesRequested(StandfastError):
         self.comment = comment
 
 
+class BudgetExhausted(Refusal):
+    """A budget of the mission is used up, and people did not allow more."""
+
+    code = "budget_exhausted"
+    verdict = "budget_exhausted"
+
+
 class EffectNotDone(StandfastError):
     """The effect certainly did not happen."""
 
@@ -159,6 +196,30 @@ class OutcomeUnknown(StandfastError):
     code = "outcome_unknown"
 
 
+class StepTimedOut(StandfastError, TimeoutError):
+    """A step took longer than its time-out, or was silent for longer than its heartbeat time-out."""
+
+    code = "timed_out"
+
+
+class GivenUp(StandfastError):
+    """This call was given up; nothing that it does from here on is recorded. Return."""
+
+    code = "given_up"
+
+
+class UnknownArtifact(StandfastError):
+    """There is no such artifact."""
+
+    code = "unknown_artifact"
+
+
+class WorkspaceRefused(StandfastError):
+    """The workspace holds what can not be kept."""
+
+    code = "workspace_refused"
+
+
 class Divergence(StandfastError):
     """The code no longer does what the journal recorded; the mission is paused and nothing ran."""
 
@@ -171,6 +232,40 @@ class MisusedContext(StandfastError):
     code = "misused_context"
 
 
+class SpawnRefused(StandfastError):
+    """The child can not be started as it was asked for; the message says why."""
+
+    code = "spawn_refused"
+
+
+class ChildFailed(StandfastError):
+    """A child ended without a verdict; `state` and `error` say how."""
+
+    code = "child_failed"
+
+    def __init__(self, message: str | None = None, *, state: str = "", error: str = "") -> None:
+        super().__init__(message, state=state, error=error)
+        self.state, self.error = state, error
+
+
+class UnknownSchedule(StandfastError):
+    """There is no such schedule."""
+
+    code = "unknown_schedule"
+
+
+class ScheduleExists(StandfastError):
+    """A schedule of this name exists."""
+
+    code = "schedule_exists"
+
+
+class Guarded(StandfastError):
+    """A mission's body or a plain step did what only tools may do; nothing came of it."""
+
+    code = "guarded"
+
+
 class PooledConnection(StandfastError):
     """The database is reached through a pooler in transaction mode; mission workers need a direct connection."""
 
@@ -179,3 +274,9 @@ class PooledConnection(StandfastError):
 
 class Suspended(BaseException):
     """The mission has left memory; nothing may run here any more. Never catch it."""
+
+
+class UnknownLimit(StandfastError):
+    """There is no such limit."""
+
+    code = "unknown_limit"

@@ -13,6 +13,7 @@ class ObservabilityConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Put the scheduled jobs on the clock after each migration; models must be loaded first."""
+        """Register the watchdog; put the scheduled jobs on the clock after migrations; models must be loaded first."""
+        import_module("observability.watchdog")
         tasks = import_module("observability.tasks")
         post_migrate.connect(tasks.on_migrated, sender=apps.get_app_config("django_q"), dispatch_uid="standfast")

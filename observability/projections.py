@@ -193,6 +193,7 @@ TELLERS: dict[str, tuple[Lane, str, Teller]] = {
     "spawned": (Lane.ENGINE, "play", told_by_engine.spawned),
     "patched": (Lane.ENGINE, "retry", told_by_engine.patched),
     "upgraded": (Lane.ENGINE, "retry", told_by_engine.upgraded),
+    "spent": (Lane.ENGINE, "flag", told_by_engine.spent),
     "artifact": (Lane.AGENT, "flag", told_by_engine.artifact),
     "takeover": (Lane.ENGINE, "handover", _takeover),
 }

@@ -1,4 +1,5 @@
-"""The scheduled jobs of housekeeping: is a worker alive, and is the rail whole.
+"""The scheduled jobs of housekeeping and their schedule: is a worker alive, is the rail whole, and what has modules of
+its own (stuck, rollup, cleaning).
 
 Each is short, idempotent, asks the database a handful of statements, and leaves its finding in `Check`. Nothing that a
 mission's correctness depends on runs here. `ensure_schedules` puts them on django-q2's clock.
@@ -17,8 +18,11 @@ from django_q.models import Schedule
 
 from approvals import currency
 from missions.engine import history
+from missions.keeping import retention
 from missions.models import Entry, Mission, Worker
 from missions.models.fields import DatabaseNow
+from observability import rollup, watchdog
+from observability.checks import is_quiet, record, still_stands
 from observability.models import Check
 from observability.stream import settled_before
 
@@ -30,9 +34,11 @@ SCHEDULES = (  # name, function, every so many minutes
     (HEARTBEAT, "observability.tasks.worker_heartbeat_alarm", 1),
     (RAIL, "observability.tasks.watch_rail", 5),
     (STALE, "observability.tasks.watch_decisions", 5),
+    ("stuck", "observability.stuck.watch", 2),
+    ("roll-up", "observability.rollup.roll_up", 60),
+    ("archive", "observability.tasks.archive", 60),
+    ("cleaning", "observability.cleaning.clean", 24 * 60),
 )
-WATCHED = ("missions_journal", "missions_mission", "approvals_decision")
-_changes_seen: dict[str, int] = {}  # per watch; a restart looks once more
 
 
 def ensure_schedules() -> None:
@@ -42,6 +48,7 @@ def ensure_schedules() -> None:
     for name, function, minutes in SCHEDULES:
         values = {"func": function, "schedule_type": Schedule.MINUTES, "minutes": minutes, "repeats": -1}
         Schedule.objects.get_or_create(name=name, defaults=values)
+    watchdog.arm()
 
 
 def on_migrated(sender: Any, **facts: Any) -> None:
@@ -69,33 +76,31 @@ def worker_heartbeat_alarm() -> str:
     ok = bool(known and not late)
     if not ok:
         logger.warning(detail, extra={"action": "worker_heartbeat_alarm", "known": known, "late": late})
-    _record(HEARTBEAT, ok, detail)
+    record(HEARTBEAT, ok, detail)
     return detail
 
 
 def watch_rail() -> str:
     """`rail_gap_check` where anything was written since it last ran here; returns the finding."""
-    if not _is_quiet(RAIL):
+    if not is_quiet(RAIL):
         return rail_gap_check()
-    Check.objects.filter(name=RAIL).update(checked_at=DatabaseNow())
+    still_stands(RAIL)
     return "Nothing was written since."
 
 
 def watch_decisions() -> int:
     """Settle open decisions that their missions left behind, where anything was written; how many."""
-    return 0 if _is_quiet(STALE) else currency.sweep()
+    return 0 if is_quiet(STALE) else currency.sweep()
 
 
-def _is_quiet(watch: str) -> bool:
-    """Whether nothing was written since this watch last asked. Asks the statistics: an idle system's missions rest."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint"
-            " from pg_stat_user_tables where relname = any (%s)", [list(WATCHED)],
-        )  # fmt: skip
-        changes = int(cursor.fetchone()[0])
-    seen, _changes_seen[watch] = _changes_seen.get(watch), changes
-    return seen == changes
+def archive() -> str:
+    """Move what was kept long enough into the archive; only from days whose figures are rolled up. The finding."""
+    before = rollup.closed_until()
+    if before is None:
+        return "Nothing is rolled up yet."
+    found = retention.run(before=before)
+    record("archive", not found.failed, str(found))
+    return str(found)
 
 
 def rail_gap_check() -> str:
@@ -112,7 +117,7 @@ def rail_gap_check() -> str:
         logger.error(detail, extra={"action": "rail_gap", "missions": len(faults)})
     else:
         detail = f"{len(changed)} missions are whole; the chains of {min(len(changed), VERIFIED)} were verified."
-    _record(RAIL, not faults, detail, position=since if faults else until)
+    record(RAIL, not faults, detail, position=since if faults else until)
     return detail
 
 
@@ -131,8 +136,3 @@ def _broken(missions: list[int]) -> list[str]:
     """The missions whose chain does not hold."""
     checked = ((mission, history.verify(mission)) for mission in Mission.objects.filter(pk__in=missions))
     return [f"Mission {mission.pk}: {found.reason}" for mission, found in checked if not found.ok]
-
-
-def _record(name: str, ok: bool, detail: str, **more: int) -> None:
-    found = {"ok": ok, "detail": detail, "checked_at": DatabaseNow(), **more}
-    Check.objects.update_or_create(name=name, defaults=found)

@@ -84,6 +84,15 @@ def upgraded(payload: Json) -> Telling:
     return Telling(f"{which} goes on with it.")
 
 
+def spent(payload: Json) -> Telling:
+    """What something has cost."""
+    cost, tokens = clean(str(payload.get("cost") or "0"), 40), payload.get("tokens")
+    counted = f"{tokens} tokens" if isinstance(tokens, int) and tokens else ""
+    amount = " and ".join(word for word in (cost if cost != "0" or not counted else "", counted) if word)
+    what = f" on {phrase(payload['what'])}" if payload.get("what") else ""
+    return Telling(f"Spent {amount}{what}.", follows=True)
+
+
 def artifact(payload: Json) -> Telling:
     """A file was kept."""
     return Telling(f"Kept the file “{phrase(payload.get('name') or 'unnamed')}”.")

@@ -80,6 +80,9 @@ def probed(payload: Json) -> Telling:
 
 def backoff(payload: Json) -> Telling:
     """A call or a step is put off: it certainly did nothing, and is tried again at a time."""
+    if payload.get("circuit"):
+        return Telling(f"Waiting until “{service(payload)}” answers again.", detail=sentence(payload.get("why") or ""),
+                       tone="warn", icon="pause")  # fmt: skip
     count, resume = payload.get("count"), moment(payload.get("resume_at"), seconds=True)
     tries = f" (try {count})" if isinstance(count, int) and count > 0 else ""
     return Telling(f"“{service(payload)}” did not work{tries}; trying again {f'at {resume}' if resume else 'later'}.",
@@ -103,19 +106,39 @@ def slept(payload: Json) -> Telling:
 
 
 def awaiting(payload: Json) -> Telling:
-    """The mission waits for a message."""
+    """The mission waits for a message, or for the end of a child."""
+    if payload.get("child"):
+        return Telling(f"Waiting for the end of {_child(payload)}.", tone="info")
     until = moment(payload.get("timeout_at"))
     name = phrase(str(payload.get("name") or "any").replace("_", " "))
     return Telling(f"Waiting for the message “{name}”{f', at most until {until}' if until else ''}.", tone="info")
 
 
 def signal(payload: Json) -> Telling:
-    """A message was taken, or the wait timed out."""
+    """A message was taken, a child ended, or the wait timed out."""
+    if payload.get("child"):
+        return _ended(payload)
     name = phrase(str(payload.get("name") or "any").replace("_", " "))
     if payload.get("timed_out"):
         return Telling(f"No message “{name}” came in time; the mission goes on without it.", tone="warn", follows=True)
     sender = clean(payload.get("sender") or "", 200)
     return Telling(f"Received the message “{name}”{f' from {sender}' if sender else ''}.", actor=sender, follows=True)
+
+
+def _child(payload: Json) -> str:
+    """A child by its title."""
+    return f"“{phrase(payload['title'])}”" if payload.get("title") else "another mission"
+
+
+def _ended(payload: Json) -> Telling:
+    end = payload.get("payload")
+    end = end if isinstance(end, dict) else {}
+    name = _child(payload)[0].upper() + _child(payload)[1:]
+    if end.get("state") == "completed":
+        said = sentence(end.get("summary") or end.get("verdict") or "")
+        return Telling(f"{name} has ended.", detail=said, follows=True)
+    why = sentence(end.get("error") or end.get("summary") or "")
+    return Telling(f"{name} did not complete.", detail=why, tone="warn", follows=True)
 
 
 def moment(value: object, *, seconds: bool = False) -> str:

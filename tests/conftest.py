@@ -5,7 +5,6 @@ The embedded cluster starts only when a test asks for the database, so unit test
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import shutil
 from collections import Counter
@@ -17,7 +16,7 @@ from django.contrib.auth.models import Group, User
 from django.db import connection
 
 from config import embedded, env
-from missions.engine.clock import database_now
+from missions.testing.clock import Clock
 
 GROUPS = {
     "sam": "supervisors", "fiona": "finance", "lee": "legal", "olivia": "operators", "paula": "policy-admins",
@@ -86,28 +85,14 @@ def process_environment(transactional_db: None) -> dict[str, str]:
     return {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "config.settings"}
 
 
-class Clock:
-    """The database's clock; every reader of `missions_now()` sees it move."""
-
-    def advance(self, seconds: float = 0, **more: float) -> dt.datetime:
-        """Move it forward, by seconds or as `dt.timedelta` takes them (hours=4); returns the new time."""
-        with connection.cursor() as cursor:
-            cursor.execute("update missions_clock set shift = shift + %s", [dt.timedelta(seconds=seconds, **more)])
-        return self.now()
-
-    def now(self) -> dt.datetime:
-        """What `missions_now()` says."""
-        return database_now()
-
-
 @pytest.fixture
 def clock(request: pytest.FixtureRequest) -> Iterator[Clock]:
     """Moves `missions_now()`; set right again afterwards. Inside `db` only this test's transaction sees it move."""
     if "transactional_db" not in request.fixturenames:
         request.getfixturevalue("db")
-    yield Clock()
-    with connection.cursor() as cursor:
-        cursor.execute("update missions_clock set shift = '0'")
+    moved = Clock()
+    yield moved
+    moved.reset()
 
 
 Person = Callable[..., User]

@@ -10,7 +10,7 @@ import psycopg
 
 from approvals.policies import document, versions
 from missions.authoring import Context, ToolCall, Verdict, tool
-from missions.engine import history, registry
+from missions.engine import guard, history, registry
 from missions.engine.dsn import conninfo
 from missions.engine.starting import start
 from missions.models import Effect, Mission
@@ -73,6 +73,15 @@ async def keyed(call: ToolCall, amount: int) -> dict[str, Any]:
 async def pay(m: Context, request: dict[str, Any]) -> Verdict:
     receipt = await m.tool(request["tool"], amount=1)
     return Verdict("paid", data=receipt)
+
+
+def unguarded(function: Callable[[], Any]) -> Any:
+    """What a step of a test does to the engine as if from outside."""
+    token = guard.free()
+    try:
+        return function()
+    finally:
+        guard.restore(token)
 
 
 def raising(error: BaseException) -> Callable[[], None]:

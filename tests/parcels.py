@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 from missions.engine import chain, codec, registry, starting
 from missions.engine.clock import database_now
-from missions.models import Effect, EffectState, Entry, Kind, Mission, Outcome, State
+from missions.models import Artifact, BlobUse, Effect, EffectState, Entry, Kind, Mission, Outcome, State
+from missions.storage import artifacts, blobs
 
 TYPE = "test.parcel"
 INPUT = {"address": "1 High Street", "weight": 3}
@@ -103,3 +104,14 @@ def effect(mission: Mission, state: EffectState = EffectState.DONE, **fields: An
         "retry_safety": "keyed", "compensate": "van.recall", "state": state, "deadline_at": database_now(),
         "outcome_seq": outcome, **fields,
     })
+
+
+def artifact(mission: Mission, name: str, content: bytes, media_type: str = "text/plain") -> Artifact:
+    """Content that the mission kept."""
+    source = blobs.measured(content, artifacts.LIMIT_BYTES, name)
+    blobs.store(source)
+    facts = {"name": name, "digest": source.digest.hex(), "size": source.size, "media_type": media_type}
+    begun = Entry.objects.filter(mission_id=mission.pk).exists()
+    seq = append(mission, Kind.ARTIFACT, facts, path=f"artifact:{name}#1").seq if begun else 1
+    BlobUse.objects.get_or_create(digest=source.digest, mission_id=mission.pk)
+    return Artifact.objects.create(mission_id=mission.pk, seq=seq, timeline=1, **{**facts, "digest": source.digest})

@@ -8,5 +8,7 @@ os.environ.setdefault("STANDFAST_DEBUG", "1")
 
 from config.settings import *  # noqa: F403  (DATA_DIR must be known first)
 
+MISSIONS_WITNESS = DATA_DIR / f"witness-{os.getpid()}.json"  # noqa: F405  (another server each run is no finding)
+
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405  (whitenoise warns of a missing folder)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -23,7 +23,7 @@ from config.processes import Plan
 
 NAME = "idle"
 WORKERS = 2
-ROUND_SECONDS, ROUNDS = 60.0, 3
+ROUND_SECONDS, ROUNDS = 60.0, 1
 SETTLED = "select count(*) >= (select count(*) from django_q_schedule) from django_q_task"
 GOAL = 2.0
 HEARTBEAT = "heartbeat"

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from missions.context.chapters import Chapters
 from missions.context.facts import Facts
+from missions.context.files import Files
+from missions.context.patches import Patches
 from missions.context.people import People
+from missions.context.relations import Relations
+from missions.context.spending import Spending
 from missions.context.strands import Strands
-from missions.context.waiting import Waiting
 from missions.context.work import Work
 from missions.control.programs import steer
 
 
-class Context(Work, Strands, Waiting, People, Facts, Chapters):
+class Context(Work, Relations, Strands, People, Files, Facts, Chapters, Patches, Spending):
     """The durable calls of one mission. Await each of them; what one returned is recorded and never done again."""
 
     steer = staticmethod(steer)

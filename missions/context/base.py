@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import contextvars
 import uuid
+import weakref
 
 from missions.engine import codec
-from missions.engine.branches import Branch
+from missions.engine.branches import Branch, current_branch
 from missions.engine.run import Run
 from missions.engine.writes import Draft
 from missions.errors import MisusedContext
 from missions.governance import Json
 from missions.models import Kind
-
-current_branch: contextvars.ContextVar[Branch] = contextvars.ContextVar("standfast_branch")
+from missions.storage.workspaces import note
 
 
 class Calls:
     """The base of all durable calls."""
 
-
     def __init__(self, run: Run) -> None:
         self._run = run
         self._root = Branch(run, "")
+        run.root = weakref.ref(self._root)
 
     def enter(self) -> None:
         """Make the current task the mission's first branch; the worker calls this."""
         self._root.enter()
+        if self._run.first.kind == Kind.CHAPTER:  # it goes on with the workspace of the one before
+            note(self._run, self._run.first.payload)
         current_branch.set(self._root)
 
     def cut_off(self) -> None:

@@ -9,6 +9,7 @@ from missions.engine import codec
 from missions.engine.branches import durable
 from missions.engine.chapters import chapter_entry, chapter_release
 from missions.errors import MisusedContext, Suspended
+from missions.storage.workspaces import workspace_of
 
 
 class Chapters(Calls):
@@ -27,7 +28,9 @@ class Chapters(Calls):
             raise MisusedContext("A chapter ends in the mission's own branch, not inside gather or wait_any.")
         await run.recorded(here.path("continue_as"))
         claimed = run.claimed
-        entry = chapter_entry(claimed.chapter + 1, state, run.inbox)
+        workspace = workspace_of(run).digest
+        more = {"workspace": workspace} if workspace else {}
+        entry = chapter_entry(claimed.chapter + 1, state, run.inbox, run.ledger, **more)
         # Nothing else is under way in a mission with one branch, so the entry's seq is the next one.
         begun = run.next_seq()
         await run.release(chapter_release(codec.load(entry.payload), begun, run.inbox, run.clock.now()), entry)

@@ -1,12 +1,13 @@
-"""Facts: what is told, the time, ids."""
+"""Facts: what is told, the time, ids, random numbers."""
 
 from __future__ import annotations
 
 import datetime as dt
+import random
 import uuid
 
 from missions.context.base import Calls
-from missions.engine import codec
+from missions.engine import codec, seeds
 from missions.engine.branches import durable
 from missions.models import Kind
 
@@ -35,5 +36,8 @@ class Facts(Calls):
 
     def uuid(self) -> uuid.UUID:
         """A fresh id that is the same on every replay of this timeline."""
-        claimed = self._run.claimed
-        return uuid.uuid5(claimed.uid, f"{claimed.timeline}/{self._here.path('uuid')}")
+        return seeds.id_from(seeds.seed_here(self._run), self._here.path("uuid"))
+
+    def random(self) -> random.Random:
+        """A generator of its own whose numbers are the same on every replay of this timeline. Not for secrets."""
+        return seeds.random_from(seeds.seed_here(self._run), self._here.path("random"))

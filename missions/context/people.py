@@ -9,7 +9,7 @@ from django.conf import settings
 
 from missions.context.base import Calls
 from missions.effects.questions import Question, Validator, findings_of
-from missions.engine import codec
+from missions.engine import codec, guard
 from missions.engine.branches import durable
 from missions.governance import Answer, Json
 from missions.models import Kind
@@ -48,7 +48,7 @@ class People(Calls):
         entry = await self._run.recorded(path, input_hash)
         if entry is None:
             bar = settings.MISSIONS_CONFIDENCE_BAR
-            findings = await findings_of(proposal, confidence, bar, validators)
+            findings = await guard.under(self._run.scope, findings_of(proposal, confidence, bar, validators))
             title = name.replace("-", " ").replace("_", " ").capitalize()
             payload = {"name": name, "title": title, **plain, "confidence": confidence, "findings": findings}
             await self._record(Kind.DECIDED, path, payload, input_hash)

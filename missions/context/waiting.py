@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 
 from missions.context.base import Calls
 from missions.engine import codec
@@ -17,9 +18,24 @@ class Waiting(Calls):
     @durable
     async def sleep(self, seconds: float | dt.timedelta) -> None:
         """Wait on the database's clock; a long wait costs one row."""
-        path, until = self._here.path("sleep"), None
+        path = self._here.path("sleep")
         span = seconds if isinstance(seconds, dt.timedelta) else dt.timedelta(seconds=seconds)
-        input_hash = codec.input_hash([span.total_seconds()])
+        await self._rest(path, codec.input_hash([span.total_seconds()]), lambda: self._run.clock.now() + span)
+
+    @durable
+    async def sleep_until(self, at: dt.datetime) -> None:
+        """Wait until a time, an aware one, on the database's clock; one that has passed is no wait.
+
+        Raises ValueError for a time without an offset.
+        """
+        path = self._here.path("sleep_until")
+        if at.utcoffset() is None:
+            raise ValueError(f"sleep_until needs a time with its offset, not {at.isoformat()}.")
+        moment = at.astimezone(dt.UTC)
+        await self._rest(path, codec.input_hash([moment.isoformat()]), lambda: moment)
+
+    async def _rest(self, path: str, input_hash: bytes, end: Callable[[], dt.datetime]) -> None:
+        until: dt.datetime | None = None
         while True:
             entry = await self._run.recorded(path, input_hash)
             if entry is not None and entry.kind == Kind.SLEPT:
@@ -27,7 +43,7 @@ class Waiting(Calls):
             if entry is not None:
                 until = dt.datetime.fromisoformat(entry.payload["until"])
             elif until is None:
-                until = self._run.clock.now() + span
+                until = end()
                 await self._record(Kind.SLEEP, path, {"until": until.isoformat()}, input_hash)
             elif self._run.is_past(until):
                 await self._record(Kind.SLEPT, path, {}, input_hash)

@@ -7,7 +7,7 @@ from typing import Any
 
 from missions.context.base import Calls
 from missions.effects.call import ToolRun
-from missions.effects.steps import StepRun
+from missions.effects.steps import UNLIMITED, Span, StepRun, limits_of
 from missions.engine import codec
 from missions.engine.branches import durable
 from missions.engine.verdict import RetryPolicy
@@ -22,14 +22,20 @@ class Work(Calls):
 
     @durable
     async def step(
-        self, name: str, function: Callable[..., Any], *args: Any, retry: RetryPolicy = ONCE, **kwargs: Any
+        self, name: str, function: Callable[..., Any], *args: Any, retry: RetryPolicy = ONCE,
+        timeout: Span | None = None, heartbeat_timeout: Span | None = None, **kwargs: Any,  # noqa: ASYNC109
     ) -> Any:
         """Run a function once and return its recorded result, in the type that it declares.
 
         A step that a crash cut off before its record runs again, so it must not change the world: tools do that.
-        Synchronous functions run in a thread. Raises StepFailed once the tries are used up.
+        Synchronous functions run in a thread. A try that takes longer than `timeout`, or whose heartbeats are further
+        apart than `heartbeat_timeout` (seconds or timedelta), counts as failed. Raises StepFailed once the tries are
+        used up.
         """
-        return await StepRun(self._run, self._here.path(name), name, function, args, kwargs, retry).perform()
+        spans = timeout, heartbeat_timeout
+        limits = UNLIMITED if spans == (None, None) else limits_of(*spans)
+        path = self._here.path(name)
+        return await StepRun(self._run, path, name, function, args, kwargs, retry, limits).perform()
 
     @durable
     async def tool(self, name: str, /, **args: Any) -> Any:

@@ -20,7 +20,7 @@ from missions.control.rollback import seed_of
 from missions.engine import chain, codec, feed
 from missions.engine.clock import database_now
 from missions.engine.record import OF_CONTROLS
-from missions.models import Brief, Entry, Kind, Mission, Timeline
+from missions.models import Artifact, BlobUse, Brief, Entry, Kind, Mission, Timeline
 
 BATCH = 500
 
@@ -42,7 +42,8 @@ def fork(
     )
     named = title or f"{source.brief.title} (fork)"
     Brief.objects.create(mission=made, title=named[:200], started_by=by, started_via=via, started_at=now)
-    last, link = _copy(source, made, point)
+    last, link, places = _copy(source, made, point)
+    _share_content(source, made, places)
     opened = {
         "number": number, "parent": source.timeline, "to_seq": last, "verb": "fork", "reason": "", "guidance": "",
         "by": by.get_username() if by else "", "source": str(source.uid), "source_seq": point.seq, "effects": effects,
@@ -69,11 +70,13 @@ def _prefix(source: Mission, point: Point) -> Iterator[Entry]:
             yield row
 
 
-def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes]:
-    """Copy the prefix under the new mission's chain; the last seq and its link."""
-    seq, link, batch = 0, chain.GENESIS, list[Entry]()
+def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes, dict[int, int]]:
+    """Copy the prefix under the new mission's chain; the last seq, its link, and where its artifacts' entries went."""
+    seq, link, batch, places = 0, chain.GENESIS, list[Entry](), dict[int, int]()
     for row in _prefix(source, point):
         seq += 1
+        if row.kind == Kind.ARTIFACT:
+            places[row.seq] = seq
         link = chain.link(
             link, made.uid, seq, row.timeline, row.kind, row.path, bytes(row.input_hash), bytes(row.digest),
             chain.microseconds(row.recorded_at),
@@ -87,7 +90,16 @@ def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes]:
             Entry.objects.bulk_create(batch)
             batch = []
     Entry.objects.bulk_create(batch)
-    return seq, link
+    return seq, link, places
+
+
+def _share_content(source: Mission, made: Mission, places: dict[int, int]) -> None:
+    """The artifacts of the prefix are the fork's too, and so is all content that its entries may name."""
+    for row in Artifact.objects.filter(mission_id=source.pk, seq__in=places):
+        row.mission_id, row.seq = made.pk, places[row.seq]
+        row.save(force_insert=True)
+    uses = BlobUse.objects.filter(mission_id=source.pk).values_list("digest", flat=True)
+    BlobUse.objects.bulk_create([BlobUse(digest=digest, mission_id=made.pk) for digest in uses], batch_size=BATCH)
 
 
 def _append(made: Mission, seq: int, timeline: int, kind: Kind, payload: dict[str, Any], link: bytes, now: Any) -> None:

@@ -14,6 +14,7 @@ from django.db.models import Q, QuerySet
 
 from missions.effects.progress import ENDS, Progress
 from missions.engine import history
+from missions.engine.budgets import PREFIX
 from missions.engine.history import HistoryEntry
 from missions.engine.record import OF_CONTROLS, UNASKED
 from missions.errors import ControlRefused
@@ -24,6 +25,7 @@ SETTLED = (
     Kind.STEP, Kind.STEP_FAILED, Kind.NOW, Kind.OBSERVED, Kind.DECIDED, Kind.ANSWERED, Kind.SLEPT, Kind.SIGNAL,
     Kind.PATCHED, Kind.SPAWNED, Kind.ARTIFACT, Kind.WON,
 )
+OF_BUDGETS = PREFIX.rstrip("/")
 GROUPS = ("gather#", "wait_any#", "wait_for#")  # whether all their branches have ended is told by what follows alone
 ENDINGS = (Kind.COMPLETED, Kind.FAILED)
 
@@ -115,11 +117,12 @@ def calls(mission: Mission, start: int, until: int | None = None) -> list[Call]:
             break
         path = entry.path.partition("/")[0]
         over = entry.kind in ENDINGS or (entry.kind == Kind.CHAPTER and entry.seq > start)
-        if newest is not None and (over or (path and path != newest.path and not path.startswith(OF_CONTROLS))):
+        of_author = path not in ("", OF_BUDGETS) and not path.startswith(OF_CONTROLS)
+        if newest is not None and (over or (of_author and path != newest.path)):
             newest.passed = True
         if over:
             break
-        if not (entry.kind in UNASKED or path.startswith(OF_CONTROLS)):
+        if of_author and entry.kind not in UNASKED:
             newest = found.setdefault(path, _call(path, entry))
             newest.take(entry)
     return list(found.values())

@@ -1,4 +1,4 @@
-"""What a rollback would do: what is kept, what is undone, and which effects can not be taken back.
+"""What a rollback would do: what is kept, what is undone, which effects can not be taken back, and which children end.
 
 Synchronous and read-only. The digest covers what a person saw; a rollback asked for with it is carried out only while
 it still holds.
@@ -13,7 +13,7 @@ from enum import StrEnum
 from django.db.models import QuerySet
 
 from missions.control.lineage import Point, rows_of, snap
-from missions.engine import codec, history
+from missions.engine import children, codec, history
 from missions.errors import UnknownTool
 from missions.governance import EffectClass, Json
 from missions.models import Effect, EffectState, Entry, Kind, Mission
@@ -45,6 +45,16 @@ class UndoneEffect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftChild:
+    """A mission that was started after the point and still runs; it would be asked to cancel, undoing what it did."""
+
+    id: int  # as the tables know it
+    uid: str
+    title: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
     """The consequences of going back to a point. Effects are in the order in which they would be undone."""
 
@@ -54,6 +64,7 @@ class Preview:
     undone: int  # entries that are left behind
     effects: tuple[UndoneEffect, ...]
     decisions: tuple[str, ...]  # ids of decisions that are open and would be withdrawn
+    children: tuple[LeftChild, ...]
     digest: str
 
     @property
@@ -100,6 +111,14 @@ def open_decisions(mission: Mission, after: int) -> list[str]:
     return list(asked)
 
 
+def children_after(mission: Mission, after: int) -> tuple[LeftChild, ...]:
+    """The children that were started after an entry and have not ended, oldest first."""
+    seqs = Entry.objects.filter(mission_id=mission.pk, seq__gt=after, kind=Kind.SPAWNED).values_list("seq", flat=True)
+    left = children.spawned_after(mission.pk, set(seqs))
+    rows = Mission.objects.filter(pk__in=left).select_related("brief").order_by("pk") if left else ()
+    return tuple(LeftChild(id=row.pk, uid=str(row.uid), title=row.brief.title, state=row.state) for row in rows)
+
+
 def preview(mission: Mission, to_seq: int) -> Preview:
     """What going back to an entry would do. Raises ControlRefused for one that the timeline does not hold."""
     point = snap(mission, to_seq)
@@ -112,12 +131,15 @@ def preview(mission: Mission, to_seq: int) -> Preview:
     }
     effects = tuple(_undone(effect, intents.get(effect.seq, {})) for effect in rows)
     entries = rows_of(mission)
-    decisions = tuple(open_decisions(mission, point.seq))
-    told = {"point": asdict(point), "effects": [[one.id, one.state] for one in effects], "decisions": decisions}
+    decisions, left = tuple(open_decisions(mission, point.seq)), children_after(mission, point.seq)
+    told = {  # which children go on counts, and not what they wait for at this moment
+        "point": asdict(point), "effects": [[one.id, one.state] for one in effects], "decisions": list(decisions),
+        "children": [one.uid for one in left],
+    }
     return Preview(
         asked_seq=to_seq, point=point, kept=entries.filter(seq__lte=point.seq).count(),
         undone=entries.filter(seq__gt=point.seq).count(), effects=effects, decisions=decisions,
-        digest=codec.digest_of({**told, "decisions": list(decisions)}),
+        children=left, digest=codec.digest_of(told),
     )
 
 

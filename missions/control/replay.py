@@ -19,6 +19,7 @@ from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
+from missions.engine.limits import Rules
 from missions.engine.registry import MissionType, code_for
 from missions.engine.run import Run
 from missions.errors import StandfastError, Suspended, UnknownType
@@ -64,6 +65,17 @@ class Bystander:
         self.detail = detail
         self.stop(run)
 
+    def rules(self) -> Rules:
+        """Nothing is called, so nothing is limited."""
+        return Rules()
+
+    async def learn_rules(self) -> None:
+        """Nothing is called."""
+
+    def spares(self) -> bool:
+        """Nothing waits in memory here."""
+        return False
+
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Nothing has to be fetched here."""
         raise NotImplementedError
@@ -78,6 +90,9 @@ class Bystander:
     async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
         """Nothing fresh runs."""
         raise Suspended
+
+    def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """Nothing is called."""
 
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """Nothing was called."""
@@ -116,10 +131,8 @@ async def _body(run: Run, kind: MissionType) -> None:
         await kind.function(context, kind.parse_input(run.input))
     except (Suspended, asyncio.CancelledError):
         return
-    except StandfastError:
-        pass  # an ending like any other
     except Exception as error:
-        if run.record:
+        if run.record and not isinstance(error, StandfastError):  # which is an ending like any other
             run.owner.attend(run, "divergence", codec.words(error), matched_seq=run.matched_seq)
     if not run.has_left:
         run.finished()

@@ -1,17 +1,19 @@
-"""Rolling back: settle what is in doubt, undo what can be undone, newest first, and open a timeline at the point.
+"""Rolling back: end the children left behind, settle what is in doubt, undo what can be undone, open a timeline.
 
+Effects are undone newest first; the new timeline begins at the point.
 `retry` opens a timeline as well, and undoes nothing: what was done stands, and the new timeline adopts it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from dataclasses import asdict
 from typing import Any
 
 from missions.control import lineage, preview, undo
 from missions.control.program import Program
-from missions.engine import history
+from missions.engine import controls, history
 from missions.engine.writes import OpenTimeline
 from missions.errors import ControlRefused
 from missions.governance import Json, gate
@@ -52,13 +54,24 @@ async def settle_all(program: Program, plan: Json) -> None:
 
 
 async def take_back(program: Program, plan: Json, why: str) -> None:
-    """Withdraw what is being asked, then settle and undo the plan's effects in its order."""
+    """Withdraw what is being asked, cancel the plan's children, then settle and undo its effects in their order."""
     for decision in plan["decisions"]:
         await program.run.owner.in_database(gate().withdraw, uuid.UUID(decision), why)
+    for child_id in plan["children"]:
+        await program.run.owner.in_database(leave_behind, child_id, program.mission_id, program.seq, program.by)
     await settle_all(program, plan)
     for effect in plan["effects"]:
         if effect["undo"]:
             await undo.undo(program, effect)
+
+
+def leave_behind(child_id: int, parent_id: int, seq: int, by: str) -> None:
+    """Cancel a child that was started after the point, undoing what it did; once for the control with this seq."""
+    with contextlib.suppress(ControlRefused):  # it has ended meanwhile
+        controls.request(
+            child_id, "cancel", reason="Its parent was rolled back to before its start.", by=by,
+            key=f"control:rollback:{parent_id}:{seq}", compensate=True,
+        )
 
 
 async def open_timeline(program: Program, plan: Json, verb: str) -> None:
@@ -95,7 +108,8 @@ def plan_rollback(mission_id: int, to_seq: int, digest: str = "") -> Json:
         return {"refused": str(error)}
     if digest and digest != seen.digest:
         return {"refused": "The mission went on since the preview was read; look at it again."}
-    return {**_plan(mission, seen.point), "decisions": list(seen.decisions)}
+    left = [child.id for child in seen.children]
+    return {**_plan(mission, seen.point), "decisions": list(seen.decisions), "children": left}
 
 
 def plan_retry(mission_id: int) -> Json:
@@ -141,7 +155,7 @@ def _plan(mission: Mission, point: lineage.Point) -> Json:
 
 
 def plan_all(mission_id: int) -> dict[str, Any]:
-    """What undoing everything takes."""
+    """What undoing everything takes. Children are left to what their parent's end means for each."""
     mission = Mission.objects.get(pk=mission_id)
     point = lineage.Point(seq=0, chapter=1, replay_from=1, mail_from=0)
-    return {**_plan(mission, point), "decisions": preview.open_decisions(mission, 0)}
+    return {**_plan(mission, point), "decisions": preview.open_decisions(mission, 0), "children": []}

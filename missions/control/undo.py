@@ -17,7 +17,7 @@ from missions.effects.progress import Phase, Progress
 from missions.engine import codec, crashpoints, history
 from missions.engine.branches import Wait
 from missions.engine.writes import Index, SettleEffect
-from missions.errors import EffectNotDone, Refusal, ResultUnusable, StandfastError, ToolFailed, TryLater, UnknownTool
+from missions.errors import ResultUnusable, StandfastError, TryLater, UnknownTool
 from missions.governance import Choice, Json
 from missions.models import Effect, EffectState, Entry, Kind
 from missions.tools.registry import get_tool
@@ -45,7 +45,7 @@ class Settling(ToolRun):
             entry = await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif not self.progress.fold(entry.kind, entry.payload):
+            elif not self._fold(entry.kind, entry.payload):
                 self.run.unexpected(entry, self.path)
 
     async def _back_off(self) -> None:
@@ -109,16 +109,22 @@ async def undo(program: Program, effect: Json) -> bool:
         spec = await _ready(program, get_tool(effect["undo"]))
         args = spec.undo_args(found["args"], found["result"])
         path = program.branch.path(f"undo:{effect['tool']}")
-        try:
-            await Undoing(program, path, spec, args, effect["key"]).perform()
-        except ResultUnusable:
-            pass  # it was undone; only its answer is of no use
-        except (Refusal, ToolFailed, EffectNotDone, StandfastError) as error:
-            if await _ask(program, effect, codec.words(error)) == "retry":
-                continue
+        fault = await _fault_of(Undoing(program, path, spec, args, effect["key"]))
+        if not fault:
+            crashpoints.reach("after_undo")
+            return True
+        if await _ask(program, effect, fault) != "retry":
             return False
-        crashpoints.reach("after_undo")
-        return True
+
+
+async def _fault_of(undoing: Undoing) -> str:
+    """Call the compensation; why the effect stands still, or nothing where it is undone."""
+    try:
+        await undoing.perform()
+    except StandfastError as error:
+        # An answer that is of no use comes after the deed: the effect is undone.
+        return "" if isinstance(error, ResultUnusable) else codec.words(error) or error.code
+    return ""
 
 
 async def _ready(program: Program, spec: ToolSpec) -> ToolSpec:

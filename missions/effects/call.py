@@ -10,28 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from django.conf import settings
-
-from missions.effects import asking, dispatch, doubt, keys, standing
+from missions.effects import (
+    admission,
+    asking,
+    budgeting,
+    dispatch,
+    doubt,
+    endings,
+    heartbeats,
+    intents,
+    keys,
+    reads,
+    standing,
+)
+from missions.effects.calling import Calling, attended
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
 from missions.engine import codec, crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
-from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect
-from missions.errors import Suspended, TryLater
-from missions.governance import Choice, EffectClass, Intent, Json, Ruling, RulingOutcome, gate
+from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect, Side
+from missions.errors import BudgetExhausted, Suspended, TryLater
+from missions.governance import Choice, EffectClass, Intent, Json, Ruling
 from missions.models import EffectState, Kind
+from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
 
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
-EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
-READ_TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
 
 
 class ToolRun:
@@ -43,6 +52,7 @@ class ToolRun:
         self.progress = Progress()
         self.args: Json = {}
         self.seq = 0
+        self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self._prepared = False
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
@@ -59,13 +69,19 @@ class ToolRun:
             entry = None if calls else await self.run.recorded(self.path, self.input_hash)
             if entry is None:
                 await self._act()
-            elif self.progress.fold(entry.kind, entry.payload):
+            elif self._fold(entry.kind, payload := entry.payload):
                 self.seq, self._mine = entry.seq, False
+                note(self.run, payload)
             else:
                 self.run.unexpected(entry, self.path)
         result = result_of(self.progress, self.spec)
         self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
         return result
+
+    def _fold(self, kind: str, payload: Json) -> bool:
+        folded = self.progress.fold(kind, payload)
+        mark(shielded=self.progress.shielded, question=self.progress.question)
+        return folded
 
     async def _act(self) -> None:
         try:
@@ -79,9 +95,12 @@ class ToolRun:
             raise Suspended from error
 
     async def record(
-        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, **payload: Any
+        self, entry_kind: Kind, /, *, settle: str = "", effect: OpenEffect | None = None, side: Sequence[Side] = (),
+        **payload: Any,
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
+        if entry_kind is Kind.OUTCOME and (self.progress.tries or self.progress.uncertain):
+            side = (*side, heartbeats.dropping(self.run, self.path))
         body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
         index: list[Index] = [effect] if effect else []
         if settle:
@@ -89,9 +108,9 @@ class ToolRun:
         if entry_kind in (Kind.INTENT, Kind.RETRY):
             self.run.shield(self.path, on=True)
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
-        self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)))
+        self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)), side=side)
         self._mine = True
-        self.progress.fold(entry_kind, codec.load(body))
+        self._fold(entry_kind, codec.load(body))
         if self.progress.phase is not Phase.CALL:
             self.run.shield(self.path, on=False)
 
@@ -136,10 +155,7 @@ class ToolRun:
     async def _rule(self) -> None:
         if await standing.settle(self):
             return
-        if self.run.claimed.effects_off and self.spec.effect is not EffectClass.READ:
-            ruling = EFFECTS_OFF
-        else:
-            ruling = await self.run.owner.in_database(gate().rule, self.intent)
+        ruling = await intents.rule(self)
         await self.record(Kind.RULING, phase="plan", **ruling.as_json())
         crashpoints.reach("after_ruling")
 
@@ -177,26 +193,20 @@ class ToolRun:
             await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
 
     async def _intend(self) -> None:
-        if self.spec.effect is EffectClass.READ:
-            await self._read()
+        is_read = self.spec.effect is EffectClass.READ
+        try:
+            await budgeting.allow(self.run, "" if is_read else "effects", self.path)
+        except BudgetExhausted as error:
+            await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
             return
-        claimed, spec, progress = self.run.claimed, self.spec, self.progress
-        generation = standing.generation(self)
-        key = self.key_of(generation)
-        deadline, args_digest = self.deadline(), codec.digest_of(self.args)
-        effect = OpenEffect(
-            id=keys.effect_id(key), chapter=claimed.chapter, path=self.path, generation=generation,
-            tool=spec.name, key=key, args_digest=args_digest, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            compensate=spec.compensate, deadline_at=deadline,
-        )
-        approved = progress.approved or {}
-        await self.record(
-            Kind.INTENT, effect=effect, sentence=self.sentence, args=self.args, args_digest=args_digest, key=key,
-            generation=generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
-            digest=approved.get("digest", ""),
-        )
-        crashpoints.reach("after_intent")
+        try:
+            await (reads.read(self) if is_read else self._open())
+        finally:
+            self.run.ledger.reserved.pop(self.path, None)
+
+    async def _open(self) -> None:
+        await admission.admitted(self)
+        await intents.open_effect(self)
 
     def key_of(self, generation: int) -> str:
         """The idempotency key of one generation of this effect."""
@@ -209,19 +219,28 @@ class ToolRun:
     # -- The call ------------------------------------------------------------------------------------------------------
 
     async def _call(self) -> None:
+        lost = self.run.claimed.suspect and not self.progress.cleared  # in what a restored backup forgot
         if self.spec.effect is EffectClass.READ:
-            await self._read()
-        elif not self._mine:
-            why = "The worker stopped before it could record what came of the call."
-            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why)
-        elif await self._may_dispatch():
+            await reads.read(self)
+        elif lost or not self._mine:
+            why = doubt.RESTORED if lost else "The worker stopped before it could record what came of the call."
+            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why, restored=lost)
+        else:
+            await self._dispatch()
+
+    async def _dispatch(self) -> None:
+        again = self.progress.tries or self.progress.uncertain
+        async with attended(self.run, self.path, self.spec, fresh=not again) as calling:
+            if not await intents.stands(self):
+                return
             self._mine = False  # from here on nobody knows, until an entry says
-            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args)
+            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args, calling)
             try:
-                await self._take(answered)
+                await self._take(answered, calling)
             except (Suspended, asyncio.CancelledError):
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
+            await admission.answered(self, answered)
 
     def tool_call(self) -> ToolCall:
         """What the tool function gets beside its arguments."""
@@ -229,38 +248,16 @@ class ToolRun:
         uid, attempt = str(self.run.claimed.uid), self.run.claimed.attempt
         return ToolCall(idempotency_key=self.progress.key, deadline=deadline, mission_id=uid, attempt=attempt)
 
-    async def _may_dispatch(self) -> bool:
-        """Rule again just before dispatch, then make sure that this worker still owns the mission."""
-        progress, approved = self.progress, self.progress.approved or {}
-        decision = uuid.UUID(approved["decision"]) if approved else None
-        confirmed: Ruling = await self.run.owner.in_database(
-            gate().confirm, self.intent, progress.ruling, decision, approved.get("digest", "")
-        )
-        if confirmed.outcome is not RulingOutcome.ALLOW:
-            await self._refused(confirmed)
-            return False
-        asked_at = time.monotonic()
-        await self.run.still_owner()
-        crashpoints.reach("after_recheck")
-        # A process that was stopped here for long may have been taken over: then it asks again, over the same lane.
-        if time.monotonic() - asked_at > settings.MISSIONS_HUNG_SECONDS / 4:
-            return False
-        if progress.uncertain and not doubt.remembered(self):
-            await doubt.ask_person(self, "It may have happened, and the other side no longer knows the key.")
-            return False
-        if progress.deadline is not None and self.run.is_past(progress.deadline):
-            await self.retry("The call's deadline passed before it was made.")
-            return False
-        return True
-
     async def retry(self, why: str) -> None:
         """Record that the call is about to be made (again), with a new deadline and the same key."""
+        await admission.admitted(self)
         await self.record(
             Kind.RETRY, key=self.progress.key, count=self.progress.tries + 1, why=why,
             deadline_at=self.deadline().isoformat(),
         )
 
-    async def _refused(self, ruling: Ruling) -> None:
+    async def refused(self, ruling: Ruling) -> None:
+        """Record that policy no longer allows it; where it may have happened, people say."""
         if self.progress.uncertain:
             await doubt.ask_person(self, f"It may have happened, and policy no longer allows it: {ruling.reason}")
             return
@@ -269,13 +266,10 @@ class ToolRun:
             error={"type": "refused", "message": ruling.reason}, sentence=self.sentence, effect_class=self.spec.effect,
         )
 
-    async def _take(self, answered: dispatch.Answered) -> None:
+    async def _take(self, answered: dispatch.Answered, calling: Calling) -> None:
         progress = self.progress
         if isinstance(answered, dispatch.Done):
-            await self.record(
-                Kind.OUTCOME, settle=EffectState.DONE, key=progress.key, sentence=self.sentence,
-                effect_class=self.spec.effect, **answered.outcome,
-            )
+            await endings.done(self, answered.outcome, calling, settle=EffectState.DONE, key=progress.key)
             crashpoints.reach("after_outcome")
         elif isinstance(answered, dispatch.NotYet):
             await self.put_off(answered.why, answered.retry_after_seconds)
@@ -284,7 +278,7 @@ class ToolRun:
         elif progress.uncertain:
             await doubt.ask_person(self, f"It may have happened before; now it answers: {answered.error['message']}")
         else:
-            await self._failed(answered.error, settle=EffectState.NOT_DONE)
+            await self.failed(answered.error, calling, settle=EffectState.NOT_DONE)
 
     async def put_off(self, why: str, retry_after: float | None = None) -> None:
         """Record that it is tried again later."""
@@ -292,10 +286,11 @@ class ToolRun:
         resume_at = self.later(retry_after, count).isoformat()
         await self.record(Kind.BACKOFF, key=self.progress.key, why=why, resume_at=resume_at, count=count)
 
-    async def _failed(self, error: Json, settle: str = "") -> None:
+    async def failed(self, error: Json, calling: Calling, settle: str = "") -> None:
+        """Record that the tool declared an error, and is not called again."""
         await self.record(
             Kind.OUTCOME, settle=settle, state="failed", error=error, key=self.progress.key, sentence=self.sentence,
-            effect_class=self.spec.effect,
+            effect_class=self.spec.effect, side=calling.dropping(),
         )
 
     async def _back_off(self) -> None:
@@ -303,22 +298,7 @@ class ToolRun:
         if resume_at is not None and not self.run.is_past(resume_at):
             await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=resume_at))
         elif self.spec.effect is EffectClass.READ:
-            await self._read()
+            await reads.read(self)
         else:
             sure = "It was refused before it did anything."
             await self.retry("The other side counts the same key once." if self.progress.uncertain else sure)
-
-    async def _read(self) -> None:
-        deadline = self.deadline()
-        call = ToolCall(deadline=deadline, mission_id=str(self.run.claimed.uid), attempt=self.run.claimed.attempt)
-        answered = await dispatch.call_tool(self.run, self.spec, call, self.args)
-        if isinstance(answered, dispatch.Done):
-            outcome = answered.outcome
-            await self.record(Kind.OUTCOME, sentence=self.sentence, effect_class=self.spec.effect, **outcome)
-        elif isinstance(answered, dispatch.NotYet):
-            await self.put_off(answered.why, answered.retry_after_seconds)
-        elif isinstance(answered, dispatch.Unknown) and self.progress.tries + 1 < READ_TRIES:
-            await self.put_off(answered.why)
-        else:
-            no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
-            await self._failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer)

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from missions.effects.calling import Calling, within
+from missions.effects.heartbeats import Reporter
 from missions.engine import codec
 from missions.engine.run import Run
 from missions.errors import (
     OutcomeUnknown,
     PayloadTooLarge,
     StandfastError,
+    StepTimedOut,
     Suspended,
     ToolFailed,
     TryLater,
@@ -69,7 +72,12 @@ def kept(result: Any) -> Json:
         return {"state": "done", "result": codec.load(codec.dump(result, limit=RESULT_BYTES))}
     except (PayloadTooLarge, Unserialisable) as error:
         digest = hashlib.sha256(repr(result).encode("utf-8", "replace")).hexdigest()
-        return {"state": "done", "usable": False, "result_digest": digest, "error": _error(error)}
+        return unusable(digest, error)
+
+
+def unusable(digest: str, error: Exception) -> Json:
+    """The part of an outcome entry for what happened, but left a result that can not be kept."""
+    return {"state": "done", "usable": False, "result_digest": digest, "error": _error(error)}
 
 
 def _error(error: BaseException) -> Json:
@@ -88,12 +96,25 @@ def _unless_fenced(run: Run, function: Callable[[], Any]) -> Callable[[], Any]:
     return start
 
 
-async def _invoke(run: Run, spec: ToolSpec, call: ToolCall, args: Json, seconds: float) -> Answered:
+def _start(run: Run, spec: ToolSpec, call: ToolCall, args: Json, reporter: Reporter) -> Awaitable[Any]:
+    def begin() -> Any:
+        reporter.begin()
+        return spec.function(call, **args)
+
+    awaited: Awaitable[Any] = begin() if spec.is_async else run.owner.in_thread(_unless_fenced(run, begin))
+    return awaited
+
+
+async def _invoke(
+    run: Run, spec: ToolSpec, call: ToolCall, args: Json, seconds: float, reporter: Reporter
+) -> Answered:
+    silence = spec.heartbeat_timeout_seconds
     try:
         async with asyncio.timeout(seconds + GRACE_SECONDS):
-            if spec.is_async:
-                return Done(kept(await spec.function(call, **args)))
-            return Done(kept(await run.owner.in_thread(_unless_fenced(run, lambda: spec.function(call, **args)))))
+            work = _start(run, spec, call, args, reporter)
+            return Done(kept(await (work if silence is None else within(work, reporter, None, silence))))
+    except StepTimedOut as error:
+        return Unknown(codec.words(error))
     except TryLater as error:
         return NotYet(codec.words(error), error.retry_after_seconds)
     except ToolFailed as error:
@@ -106,13 +127,16 @@ async def _invoke(run: Run, spec: ToolSpec, call: ToolCall, args: Json, seconds:
         return Unknown(f"{type(error).__name__}: {codec.words(error)}")
 
 
-async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> Answered:
+async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json, calling: Calling) -> Answered:
     """Call a tool once, until `call.deadline`. Starts nothing where this worker can see that it was fenced."""
     seconds = call.deadline.timestamp() - run.clock.seconds()
     if not run.lane.session.is_open():
         raise Suspended
-    task = asyncio.get_running_loop().create_task(_invoke(run, spec, call, args, seconds))
+    calling.equip(call, workspace=spec.workspace)
+    work = _invoke(run, spec, call, args, seconds, calling.reporter)
+    task = asyncio.get_running_loop().create_task(work)
     _calls.add(task)
+    run.owner.calling(task, seconds + GRACE_SECONDS)
     task.add_done_callback(_calls.discard)
     try:
         return await asyncio.shield(task)
@@ -130,7 +154,16 @@ def _late(run: Run, key: str, task: asyncio.Task[Answered]) -> None:
 def keep_evidence(run: Run, key: str, answered: Answered) -> None:
     """The mission has left memory before this could be recorded: a success goes to its mailbox."""
     if isinstance(answered, Done):
-        run.owner.report_late(run.claimed.id, key, answered.outcome)
+        run.owner.report_late(run.claimed.id, key, _deliverable(answered.outcome))
+
+
+def _deliverable(outcome: Json) -> Json:
+    """An outcome that the mailbox takes: a result over its limit is noted as unusable, never lost as a success."""
+    try:
+        codec.dump(outcome, limit=codec.INPUT_BYTES)
+    except PayloadTooLarge as error:
+        return unusable(codec.digest_of(outcome.get("result")), error)
+    return outcome
 
 
 async def probe(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> ProbeResult:

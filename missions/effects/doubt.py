@@ -21,6 +21,7 @@ from missions.models import EffectState, Kind
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
+RESTORED = "A backup was restored; this may have happened already."
 KEYED_TRIES, PROBES = 8, 12  # then a person is asked
 GRACE = dt.timedelta(seconds=2)  # after the deadline: longer than a call of ours may still be waited for
 CHOICES = (
@@ -38,12 +39,22 @@ async def resolve(op: ToolRun) -> None:
         await _apply(op, answer)
     elif (mail := op.run.inbox.take(f"effect:{op.progress.key}")) is not None:
         await _adopt(op, load(mail.body), "The answer came late.")
+    elif op.progress.forgotten:
+        await _recall(op)
     elif op.spec.retry_safety is RetrySafety.KEYED and op.progress.tries < KEYED_TRIES and remembered(op):
         await _call_again(op)
     elif op.spec.retry_safety is RetrySafety.VERIFIABLE and op.progress.probes < PROBES:
         await _probe(op)
     else:
         await ask_person(op, "There was no definite answer.")
+
+
+async def _recall(op: ToolRun) -> None:
+    """A backup was restored: never call again blindly, keyed or not, since keys may be forgotten over there as well."""
+    if op.spec.probe is not None and op.progress.probes < PROBES:
+        await _probe(op)
+    else:
+        await ask_person(op, RESTORED)
 
 
 def remembered(op: ToolRun) -> bool:
@@ -89,6 +100,9 @@ async def _adopt(op: ToolRun, outcome: Json, why: str) -> None:
 
 
 async def _not_done(op: ToolRun, why: str) -> None:
+    if op.progress.forgotten:  # under this very key nothing happened, so it may be used; a later one is as doubtful
+        await op.retry(why)
+        return
     await op.record(
         Kind.OUTCOME, settle=EffectState.NOT_DONE, key=op.progress.key, state="not_done", again="call",
         error={"type": "not_done", "message": why}, sentence=op.sentence, effect_class=op.spec.effect,

@@ -53,7 +53,11 @@ class Progress:
     resume_at: dt.datetime | None = None
     outcome: Json = field(default_factory=dict)
     both: bool = False  # people want it done although something else stands
+    told_of_circuit: bool = False
+    told_of_limit: bool = False
     uncertain: bool = False  # some call under this intent may have happened
+    forgotten: bool = False  # in doubt since a backup was restored: it may have happened in what was lost
+    cleared: bool = False  # it did not happen in what was lost: a probe or a person says so
 
     @property
     def key(self) -> str:
@@ -64,6 +68,19 @@ class Progress:
     def unsettled(self) -> bool:
         """Whether an intent is recorded and nobody knows yet, or for good, what became of it."""
         return self.intent is not None and self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT, Phase.ANSWER)
+
+    @property
+    def shielded(self) -> bool:
+        """Whether an effect is under way: its branch may not be cut off before its outcome is known."""
+        if self.intent is None:
+            return False
+        in_doubt = self.phase is Phase.ANSWER and self.asked.get("kind") == "in_doubt"
+        return in_doubt or self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT)
+
+    @property
+    def question(self) -> str:
+        """The decision that it waits for; empty while it does not."""
+        return str(self.asked["decision"]) if self.phase is Phase.ANSWER else ""
 
     def fold(self, kind: str, payload: Json) -> bool:
         """Take the next entry; False where it can not follow."""
@@ -121,12 +138,13 @@ def _intent(progress: Progress, payload: Json) -> None:
     progress.intent, progress.phase = payload, Phase.CALL
     progress.deadline, progress.generation = moment(payload["deadline_at"]), int(payload["generation"])
     progress.tries = progress.probes = 0
-    progress.uncertain = False
+    progress.uncertain = progress.forgotten = progress.cleared = False
     progress.answer = None
 
 
 def _doubt(progress: Progress, payload: Json) -> None:
     progress.phase, progress.uncertain, progress.resume_at = Phase.DOUBT, True, None
+    progress.forgotten = bool(payload.get("restored"))
 
 
 def _probed(progress: Progress, payload: Json) -> None:
@@ -135,7 +153,14 @@ def _probed(progress: Progress, payload: Json) -> None:
     progress.resume_at = moment(resume_at) if resume_at else None
 
 
+def _observed(progress: Progress, payload: Json) -> None:
+    progress.told_of_limit = True
+
+
 def _backoff(progress: Progress, payload: Json) -> None:
+    if payload.get("circuit"):  # a wait before the call, which changes nothing about it
+        progress.told_of_circuit = True
+        return
     progress.resume_at = moment(payload["resume_at"])
     progress.tries = int(payload["count"])
     progress.phase = Phase.BACKOFF
@@ -145,6 +170,8 @@ def _retry(progress: Progress, payload: Json) -> None:
     progress.tries, progress.phase = int(payload["count"]), Phase.CALL
     progress.deadline = moment(payload["deadline_at"])
     progress.resume_at = None
+    if progress.forgotten:  # nothing was called under this intent that is not known
+        progress.forgotten, progress.uncertain, progress.cleared, progress.answer = False, False, True, None
 
 
 def _outcome(progress: Progress, payload: Json) -> None:
@@ -162,4 +189,5 @@ def _outcome(progress: Progress, payload: Json) -> None:
 _FOLDS: dict[str, Callable[[Progress, Json], None]] = {
     Kind.RULING: _ruling, Kind.ASKED: _asked, Kind.ANSWERED: _answered, Kind.INTENT: _intent, Kind.DOUBT: _doubt,
     Kind.PROBED: _probed, Kind.BACKOFF: _backoff, Kind.RETRY: _retry, Kind.OUTCOME: _outcome,
+    Kind.OBSERVED: _observed,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from missions.effects import asking, keys
 from missions.effects.results import raise_refusal
 from missions.engine import codec
+from missions.engine.branches import mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft
 from missions.governance import Answer, Choice, EffectClass, Intent, Json, RetrySafety, Ruling, RulingOutcome
@@ -29,6 +30,8 @@ class Question:
         self.reason = "The mission asks for it."
         self.tiers = tuple(tiers)
         self.input_hash = codec.input_hash([kind, sentence, details])
+        self.asked: Json | None = None
+        self.outlives_branch = False  # whether it stays open where the branch that asks is cut off
 
     @property
     def ruling(self) -> Ruling:
@@ -45,19 +48,25 @@ class Question:
 
     async def answer(self) -> Answer:
         """Ask and wait; returns an approval. Raises Rejected, Expired, ChangesRequested."""
-        asked: Json | None = None
         while True:
             entry = await self.run.recorded(self.path, self.input_hash)
-            if entry is None and asked is None:
-                asked = await self._ask()
-            elif entry is None and asked is not None:
-                return _approved(await self._wait(asked))
+            if entry is None and self.asked is None:
+                self.asked = await self._ask()
+            elif entry is None and self.asked is not None:
+                return self._approved(await self._wait(self.asked))
             elif entry is not None and entry.kind == Kind.ASKED:
-                asked = entry.payload
+                self.asked = entry.payload
             elif entry is not None and entry.kind == Kind.ANSWERED:
-                return _approved(Answer.from_json(entry.payload["answer"]))
+                return self._approved(Answer.from_json(entry.payload["answer"]))
             elif entry is not None:
                 self.run.unexpected(entry, self.path)
+            mark(question=self.asked["decision"] if self.asked is not None and not self.outlives_branch else "")
+
+    def _approved(self, answer: Answer) -> Answer:
+        mark()
+        if answer.verdict != "approved":
+            raise_refusal(answer)
+        return answer
 
     async def _record(self, kind: Kind, payload: Json) -> None:
         body = codec.dump(payload)
@@ -83,12 +92,6 @@ class Question:
         answer, seq = answered
         await self._record(Kind.ANSWERED, {"decision": asked["decision"], "answer": answer.as_json(), "seq": seq})
         return answer
-
-
-def _approved(answer: Answer) -> Answer:
-    if answer.verdict != "approved":
-        raise_refusal(answer)
-    return answer
 
 
 async def findings_of(

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from missions.effects.progress import Phase, Progress
 from missions.engine import codec
 from missions.errors import (
+    BudgetExhausted,
     ChangesRequested,
     Denied,
     EffectNotDone,
@@ -19,11 +20,14 @@ from missions.errors import (
 from missions.governance import Answer, RulingOutcome
 from missions.tools.spec import ToolSpec
 
+BUDGET = ("budget",)  # the rules of a ruling that no policy made
+
 
 def result_of(progress: Progress, spec: ToolSpec) -> Any:
     """The tool's result in the type that it declares.
 
-    Raises Denied, Rejected, Expired, ChangesRequested, Stopped, ToolFailed, EffectNotDone, ResultUnusable.
+    Raises Denied, BudgetExhausted, Rejected, Expired, ChangesRequested, Stopped, ToolFailed, EffectNotDone,
+    ResultUnusable.
     """
     outcome = progress.outcome
     if progress.phase is Phase.REFUSED:
@@ -41,6 +45,8 @@ def _refuse(progress: Progress) -> NoReturn:
     answer, ruling = progress.answer, progress.ruling
     if progress.outcome.get("state") == "unknown":
         raise Stopped("A person stopped the mission here.")
+    if ruling is not None and ruling.rules == BUDGET:
+        raise BudgetExhausted(ruling.reason)
     if answer is None or (ruling is not None and ruling.outcome is RulingOutcome.DENY):
         raise Denied(ruling.reason if ruling is not None else "Policy denies this.")
     raise_refusal(answer)

@@ -38,6 +38,11 @@ def set_alarm(what: str, at: dt.datetime) -> None:
     feed.announce_due()
 
 
+def forget_rung(what: str, before: dt.datetime) -> None:
+    """Drop the rung alarms of an often repeated `what` that are older than this. Joins the caller's transaction."""
+    Alarm.objects.filter(what=what, nominal_at__lt=before, rung_at__isnull=False).delete()
+
+
 def ring_due() -> int:
     """Ring all alarms that are due and known here; the number rung. Each has a transaction of its own."""
     rung = 0

@@ -13,6 +13,12 @@ from collections.abc import Sequence
 BYTEA, INT8, INT4, TEXT, TIMESTAMPTZ = 17, 20, 23, 25, 1184
 _int4, _int8, _dimension = struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">iiiii")
 _NULL = _int4.pack(-1)
+TRUE = b"\x01"
+
+
+def boolean(value: bool) -> bytes:
+    """One boolean."""
+    return TRUE if value else b"\x00"
 
 
 def int4(value: int) -> bytes:

@@ -10,9 +10,10 @@ import traceback
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from missions.engine import codec
+from missions.engine import codec, guard
 from missions.engine.chapters import chapter_release
 from missions.engine.claims import Mail, more_entries
+from missions.engine.holding import held_back
 from missions.engine.registry import MissionType
 from missions.engine.run import Run
 from missions.engine.verdict import VERDICT_LENGTH, Verdict, verdict_of
@@ -47,10 +48,13 @@ async def attempt(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     if _is_behind(run):
         await _catch_up(run)
         return
+    if await held_back(run):
+        return
     if run.record.version > kind.version:
         run.leave_to_newer()
         return
     run.upgrade(kind.version)
+    await run.prepare()
     try:
         ending = await _ending(run, kind, make_context)
     except (Suspended, asyncio.CancelledError):
@@ -86,7 +90,10 @@ async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     context.enter()
     try:
         try:
-            verdict = verdict_of(await kind.function(context, kind.parse_input(run.input)))
+            request, run.scope = kind.parse_input(run.input), guard.Guarding(guard.BODY, kind.function)
+            with run.scope:
+                returned = await kind.function(context, request)
+            verdict = verdict_of(returned)
         except Refusal as refusal:
             verdict = Verdict(refusal.verdict, codec.words(refusal), refusal.facts)
         run.finished()

@@ -1,19 +1,30 @@
-"""Strands of one mission and what they wait for. Plain data; `missions.engine.run` moves it."""
+"""Strands of one mission, what they wait for, and how one is cut off. `missions.engine.run` moves them.
+
+A branch is cut off where nothing can be lost: in a wait, in a plain step, or in the author's own code. Never while an
+entry is on its way to the journal, and never between an effect's intent and its definite outcome (`mark`). From then
+on each durable call of it raises CancelledError, so that its `finally` blocks can start nothing.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import datetime as dt
 import functools
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from missions.engine import guard
 from missions.errors import MisusedContext
 
 if TYPE_CHECKING:
+    from missions.engine.groups import Group
     from missions.engine.run import Run
+
+current_branch: contextvars.ContextVar[Branch] = contextvars.ContextVar("standfast_branch")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,17 +52,59 @@ def durable(call: _Call) -> _Call:
 
     @functools.wraps(call)
     async def whole(context: Any, /, *args: Any, **kwargs: Any) -> Any:
+        branch = current_branch.get(None)
+        if branch is None:
+            return await call(context, *args, **kwargs)  # which refuses
+        branch.inside += 1
+        token = guard.free()
         try:
             return await call(context, *args, **kwargs)
         except asyncio.CancelledError:
-            if being_cancelled():
+            if being_cancelled() and not branch.cut_off:
                 context.cut_off()
             raise
+        finally:
+            branch.inside -= 1
+            guard.restore(token)
 
     return cast(_Call, whole)
 
 
-@dataclass(slots=True)
+def is_cut_off() -> bool:
+    """Whether the current branch was cut off and may start nothing more; one under a shield goes on."""
+    branch = current_branch.get(None)
+    return branch is not None and branch.cut_off and not branch.shielded
+
+
+def stands_at(path: str) -> None:
+    """The current branch is about to stand still in the call at this path."""
+    branch = current_branch.get(None)
+    if branch is not None:
+        branch.standing = path
+
+
+def mark(*, shielded: bool = False, question: str = "") -> None:
+    """Where the current branch is: between an effect's intent and its definite outcome, or with a decision open."""
+    branch = current_branch.get(None)
+    if branch is not None:
+        branch.shielded, branch.question = shielded, question
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """What is awaited inside may be cancelled when the branch is cut off: nothing of it is recorded yet."""
+    branch = current_branch.get(None)
+    if branch is None:
+        yield
+        return
+    branch.interruptible = True
+    try:
+        yield
+    finally:
+        branch.interruptible = False
+
+
+@dataclass(slots=True, weakref_slot=True)
 class Branch:
     """A strand of execution with a key path of its own."""
 
@@ -60,6 +113,15 @@ class Branch:
     # Weak, since the task's context holds the branch: what has left memory must be gone without a garbage collection.
     task: weakref.ReferenceType[asyncio.Task[Any]] | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)  # of its own branches, while it waits for them
+    inside: int = 0  # how many durable calls deep it is
+    standing: str = ""  # the path of the call in which it stands, or last stood
+    shielded: bool = False
+    interruptible: bool = False
+    ended: bool = False  # the author's code in it has come to its end
+    cut_off: bool = False
+    cut_by: Group | None = None
+    question: str = ""  # the decision that it waits for, to be withdrawn if the branch ends without the answer
 
     def enter(self) -> None:
         """Make the current task this branch's own."""
@@ -78,3 +140,18 @@ class Branch:
             raise MisusedContext(f"{name!r} is no usable name: 1 to 100 printable characters, without / and #.")
         count = self.counts[name] = self.counts.get(name, 0) + 1
         return f"{self.prefix}{name}#{count}"
+
+    def cut(self, by: Group) -> None:
+        """Cut it off, and its own branches first; those under a shield end once their effects are settled."""
+        self.cut_off, self.cut_by = True, by
+        for group in self.groups:
+            for branch in group.branches:
+                branch.cut(by)
+        if not self.shielded:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        self.run.interrupt(self.standing)
+        task = self.task() if self.task is not None else None  # None: it has not begun, and will not
+        if task is not None and not self.ended and (self.inside == 0 or self.interruptible):
+            task.cancel()

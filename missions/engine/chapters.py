@@ -9,17 +9,19 @@ import datetime as dt
 from typing import Any
 
 from missions.engine import codec
+from missions.engine.budgets import Ledger
 from missions.engine.inbox import Inbox
 from missions.engine.writes import Draft, Release, Turn
 from missions.governance import Json
 from missions.models import Kind, State
 
 
-def chapter_entry(number: int, state: Any, inbox: Inbox) -> Draft:
-    """The entry that begins a chapter. Raises Unserialisable, PayloadTooLarge."""
+def chapter_entry(number: int, state: Any, inbox: Inbox, ledger: Ledger, **more: Any) -> Draft:
+    """The entry that begins a chapter, with what else it hands over. Raises Unserialisable, PayloadTooLarge."""
     mark, taken = inbox.low_water()
     plain = codec.load(codec.dump(state, limit=codec.INPUT_BYTES))
-    body = codec.dump({"chapter": number, "state": plain, "mail_from": mark, "taken": taken})
+    told = {"chapter": number, "state": plain, "mail_from": mark, "taken": taken, "account": ledger.as_json(), **more}
+    body = codec.dump(told)
     return Draft(kind=Kind.CHAPTER, path="", payload=body)
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import int4, int4s, int8, read_int, texts
+from missions.engine.arrays import TRUE, int4, int8, read_int
 from missions.engine.lane import Lane
+from missions.engine.places import STATEMENTS as PLACES
+from missions.engine.places import Places, known_types
 
 STATEMENTS = (
     "claim", "load_missions", "load_entries", "load_signals", "load_timelines", "load_standing", "next_due", "new_mail",
-    "more_entries", "control_entries",
+    "more_entries", "control_entries", *PLACES,
 )
 PORTION = 1000  # entries of a mission that are loaded at once
-Types = tuple[bytes, bytes]  # names and versions of mission types, as arrays
 CONTROL = "control"  # the name of signals that are controls, and the first part of the paths of what they record
 
 
@@ -84,7 +85,10 @@ class Claimed:
     head_seq: int
     last_kind: str  # of its newest entry, on whatever timeline
     link: bytes
+    held: str = ""  # what keeps it from beginning: `mission:ID`, or `fail:STATE:ID`, `hold:STATE:ID`
+    start_at: dt.datetime | None = None  # where that is still to come
     effects_off: bool = False  # a fork that may not change the world
+    suspect: bool = False  # a backup was restored: its effects may have happened already
     entries: list[Recorded] = field(default_factory=list)  # the first portion, of its timeline and chapter
     mail: list[Mail] = field(default_factory=list)
     controls: list[Mail] = field(default_factory=list)  # that nobody has taken, the oldest first
@@ -138,13 +142,14 @@ def _missions(result: PGresult) -> dict[int, Claimed]:
     found = {}
     for row in range(result.ntuples):
         id_, uid, type_, version, attempt, timeline, chapter, *rest = _cells(result, row)
-        inbox, control, done, title, starter, off, head, last, link = rest
+        inbox, control, done, title, starter, off, suspect, head, last, link, held, start_at = rest
         found[read_int(id_)] = Claimed(
             id=read_int(id_), uid=uuid.UUID(bytes=uid), type=type_.decode(), version=read_int(version),
             attempt=read_int(attempt), timeline=read_int(timeline), chapter=read_int(chapter),
             inbox_seq=read_int(inbox), control_seq=read_int(control), control_done=read_int(done),
             title=title.decode(), started_by_id=read_int(starter) or None, head_seq=read_int(head),
-            last_kind=last.decode(), link=link, effects_off=off == b"\x01",
+            last_kind=last.decode(), link=link, effects_off=off == TRUE, suspect=suspect == TRUE, held=held.decode(),
+            start_at=moment_of(start_at) if start_at else None,
         )
     return found
 
@@ -161,28 +166,27 @@ def _add_history(missions: dict[int, Claimed], timelines: PGresult, standing: PG
         )
 
 
-async def claim(lane: Lane, worker_id: int, limit: int, types: Types) -> Claim:
-    """Claim up to `limit` due missions of these types and load them. Raises Refused."""
+async def claim(lane: Lane, worker_id: int, limit: int, places: Places) -> Claim:
+    """Claim up to `limit` due missions of the types that have places, and load them. Raises Refused."""
     me = int8(worker_id)
-    results = await lane.call(
-        (b"claim", (me, int4(limit), *types)), (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))),
-        (b"load_signals", (me,)), (b"load_timelines", (me,)), (b"load_standing", (me,)), (b"next_due", types),
+    loads = (
+        (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))), (b"load_signals", (me,)),
+        (b"load_timelines", (me,)), (b"load_standing", (me,)),
+        (b"next_due", (*known_types(places.open), places.quarantined)),
     )
-    missions = _missions(results[1])
-    for mission_id, entry in entries_of(results[2]):
+    results = await lane.call(*places.claims(worker_id, limit), *loads)
+    *claimed, briefs, entries, signals, timelines, standing, upcoming_at = results
+    if len(claimed) > 1:
+        places.learn(claimed[-1])
+    missions = _missions(briefs)
+    for mission_id, entry in entries_of(entries):
         missions[mission_id].entries.append(entry)
-    for mission_id, mail in mail_of(results[3]):
-        claimed = missions[mission_id]
-        (claimed.controls if mail.name == CONTROL else claimed.mail).append(mail)
-    _add_history(missions, results[4], results[5])
-    now, upcoming = due_of(results[6])
+    for mission_id, mail in mail_of(signals):
+        one = missions[mission_id]
+        (one.controls if mail.name == CONTROL else one.mail).append(mail)
+    _add_history(missions, timelines, standing)
+    now, upcoming = due_of(upcoming_at)
     return Claim(list(missions.values()), now, upcoming)
-
-
-def known_types(types: Iterable[tuple[str, int]]) -> Types:
-    """Pairs of mission type and version, as the statements take them."""
-    pairs = list(types)
-    return texts([name.encode() for name, _ in pairs]), int4s([version for _, version in pairs])
 
 
 async def more_entries(lane: Lane, claimed: Claimed, after: int) -> list[Recorded]:

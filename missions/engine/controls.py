@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce, Least
 
 from missions.engine import codec, feed
 from missions.engine.claims import CONTROL
+from missions.engine.quarantine import pardon
 from missions.errors import ControlRefused, InvalidInput, UnknownMission
 from missions.models import ENDED, Mission, Signal, State
 from missions.models.fields import DatabaseNow
@@ -32,6 +33,7 @@ VERBS: dict[str, frozenset[str]] = {
     "attend": ALIVE,  # the engine's own: people say what becomes of a mission that can not go on
     "deadline": ALIVE,  # the engine's own: its time is up, and people say what becomes of it
 }
+PARDON = frozenset({"resume", "retry"})  # a person lets it go on: what it did to workers counts no longer
 
 
 @transaction.atomic
@@ -57,6 +59,8 @@ def request(
         raise ControlRefused(f"The mission is {mission.state}: {verb} does not apply.", state=mission.state, verb=verb)
     seq = mission.inbox_seq + 1
     Signal.objects.create(mission_id=mission_id, seq=seq, name=CONTROL, payload=body, key=key, sender=by)
+    if verb in PARDON:
+        pardon(mission_id)
     due = Least(Coalesce(F("wake_at"), DatabaseNow()), DatabaseNow())
     Mission.objects.filter(pk=mission_id).update(inbox_seq=seq, control_seq=seq, wake_at=due)
     feed.announce(f"m{mission_id}")

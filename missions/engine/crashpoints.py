@@ -12,7 +12,9 @@ import signal
 NAMES = (
     "after_claim", "after_ruling", "decision_upsert", "after_intent", "after_recheck", "call_sent", "call_answered",
     "after_outcome", "mid_flush", "during_park", "after_park", "vote_and_wake", "after_takeover", "after_undo",
+    "bundle_shelved", "bundle_sealed", "bundle_checked", "mid_removal",
 )
+OF_CHILDREN = ("child_started", "awaited_end")  # points that only missions with children come to
 _name, _, _rest = os.environ.get("STANDFAST_CRASH_AT", "").partition(":")
 _nth = int(_rest.partition(":")[0] or 1)
 _signal = signal.SIGSTOP if _rest.endswith(":STOP") else signal.SIGKILL

@@ -10,6 +10,7 @@ from django.db import connection
 
 FEED = "standfast_feed"  # payload: tokens `m<mission id>` and `q`, separated by blanks
 DUE = "standfast_due"  # no payload: some mission or alarm may have become due
+RULES = "standfast_rules"  # no payload: limits or circuits have changed
 PAYLOAD_BYTES = 7000  # PostgreSQL's own bound is 7,999
 
 
@@ -26,3 +27,8 @@ def announce(*tokens: str) -> None:
 def announce_due() -> None:
     """Tell workers when the current transaction commits that something may be due."""
     _notify(DUE, "")
+
+
+def announce_rules() -> None:
+    """Tell workers when the current transaction commits that limits or circuits have changed."""
+    _notify(RULES, "")

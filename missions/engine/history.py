@@ -83,9 +83,9 @@ def verify(mission: Mission) -> Verification:
     for row, body in _with_bodies(mission.pk):
         if row.seq != count + 1:
             return Verification(ok=False, entries=count, broken_at=count + 1, reason=f"Entry {count + 1} is missing.")
-        fault = _fault(mission, row, body, previous)
-        if fault:
-            return Verification(ok=False, entries=count, broken_at=row.seq, reason=fault)
+        found = fault(mission, row, body, previous)
+        if found:
+            return Verification(ok=False, entries=count, broken_at=row.seq, reason=found)
         previous, count = bytes(row.chain), row.seq
     if count < mission.head_seq:
         return Verification(ok=False, entries=count, broken_at=count + 1, reason=f"Entry {count + 1} is missing.")
@@ -99,7 +99,7 @@ def _with_bodies(mission_id: int) -> Iterator[tuple[Entry, bytes | None]]:
         yield row, body
 
 
-def _fault(mission: Mission, row: Entry, body: bytes | None, previous: bytes) -> str:
+def fault(mission: Mission, row: Entry, body: bytes | None, previous: bytes) -> str:
     """Why a link does not hold; empty where it does."""
     if body is None or row.salt is None:
         return f"The payload of entry {row.seq} is missing."

@@ -37,8 +37,8 @@ TRANSIENT = ("40001", "40P01", "55P03", "57014", "53100", "53200", "53300", "534
 REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, program limits, a trigger's exception
 TRANSIENT_SECONDS = 0.05
 STATEMENTS = (
-    "append", "append_one", "fence", "release", "outcome", "turn", "reopen", "payload_store", "effect_open",
-    "effect_settle", "timeline_open",
+    "append", "append_one", "fence", "release", "outcome", "ended", "turn", "reopen", "payload_store", "effect_open",
+    "effect_settle", "timeline_open", "artifact_keep", "blob_use", "progress_keep", "progress_drop", "progress_load",
 )
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
@@ -57,6 +57,7 @@ class Lane:
         self.on_fenced: Callable[[int, int], None] = lambda mission_id, attempt: None
         self.on_refused: Callable[[int, str], None] = lambda mission_id, reason: None
         self.on_flushed: Callable[[set[int]], None] = lambda mission_ids: None
+        self.on_alarm: Callable[[], None] = lambda: None
         self._loop = asyncio.get_running_loop()
         self._pending: deque[Write] = deque()
         self._calls: deque[tuple[Sequence[Call], asyncio.Future[list[PGresult]]]] = deque()
@@ -154,6 +155,9 @@ class Lane:
         short = bool(batch.rows) and (results[0].command_tuples or 0) != batch.rows
         released: dict[int, bool] = {}
         names = [name for name, _ in calls]
+        if any(result.command_tuples for name, result in zip(names, results, strict=True) if name == b"ended"):
+            crashpoints.reach("awaited_end")
+            self.on_alarm()  # somebody waits for a mission that has ended
         if b"release" in names:
             answer = results[names.index(b"release")]
             for row in range(answer.ntuples):
@@ -171,7 +175,7 @@ class Lane:
             if write.head.fence in fenced:
                 self.on_fenced(*write.head.fence)
             elif write.release is not None and mission_id not in released:
-                write.drafts = ()  # its entries are written; only the row was held by somebody
+                write.drafts = write.side = ()  # its entries are written; only the row was held by somebody
                 self._loop.call_later(AGAIN_SECONDS, self.write, write)
             elif not write.future.done():
                 write.future.set_result(seq if write.release is None else int(released[mission_id]))

@@ -6,12 +6,11 @@ The other half of `missions.engine.run`, which replays and waits. Nothing may ru
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from missions.engine import crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Wait, is_cut_off
 from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
 from missions.engine.codec import dump
@@ -28,6 +27,7 @@ class Leaving:
     """A claimed mission in memory, as far as its end there goes."""
 
     record: Record
+    moves: int
 
     def __init__(self, claimed: Claimed, lane: Lane, clock: Estimate, owner: Owner) -> None:
         self.claimed, self.lane, self.clock, self.owner = claimed, lane, clock, owner
@@ -41,6 +41,7 @@ class Leaving:
         self.step = self.park_state = self.park_reason = ""
         self.poisoned = self.parking = self.closing = False
         self.refusals = 0
+        self.on_release: Callable[[Release], None] = lambda release: None  # it left memory, and how
         self._upgrade = self._overdue = False
         self._shielded: set[str] = set()
         self._waits: dict[str, Wait] = {}
@@ -72,17 +73,18 @@ class Leaving:
         future: asyncio.Future[int] = self._loop.create_future()
         write = Write(head=self.head, future=future, drafts=drafts, index=index, release=release)
         self.lane.write(write)
-        future.add_done_callback(lambda done: self._released(bool(done.result()), release.wake_at))
+        future.add_done_callback(lambda done: self._released(bool(done.result()), release))
         return future
 
     def next_seq(self) -> int:
         """The seq that this entry gets if it is the next to be written, while nothing else is under way."""
         return self.head.seq + (2 if self._upgrade else 1)
 
-    def _released(self, due: bool, wake_at: dt.datetime | None) -> None:
+    def _released(self, due: bool, release: Release) -> None:
         crashpoints.reach("after_park")
         self.poison()
-        self.owner.forget(self, due=due, wake_at=wake_at)
+        self.owner.forget(self, due=due, wake_at=release.wake_at)
+        self.on_release(release)
 
     # -- For a control -------------------------------------------------------------------------------------------------
 
@@ -98,10 +100,10 @@ class Leaving:
         patience = self.owner.patience if control.get("verb") == "pause" else 0.0
         self._loop.call_later(patience, self._close_now)
         for path, wait in list(self._waits.items()):
-            self.wake(path, wait)
+            self._wake(path, wait)
 
-    def wake(self, path: str, wait: Wait) -> None:
-        """Let the branch that waits there go on."""
+    def _wake(self, path: str, wait: Wait) -> None:
+        """Let the branch that waits there go on; a mission that has left memory is woken by its row."""
         raise NotImplementedError
 
     def shield(self, path: str, on: bool) -> None:
@@ -181,7 +183,10 @@ class Leaving:
         return self.poisoned or self.parking
 
     def check(self) -> None:
-        """Raise Suspended where the mission has left memory or is leaving it."""
+        """Raise Suspended where the mission has left memory or is leaving it, CancelledError in a branch cut off."""
         if self.has_left:
             raise Suspended
+        self.moves += 1
+        if is_cut_off():
+            raise asyncio.CancelledError
 

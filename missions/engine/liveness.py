@@ -12,23 +12,25 @@ import contextlib
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.conf import settings
 
 from missions.engine import crashpoints, feed
-from missions.engine.arrays import int4, int8, read_int, read_int8s
-from missions.engine.claims import Types, moment_of
+from missions.engine.arrays import TRUE, boolean, int4, int8, read_int, read_int8s
+from missions.engine.claims import moment_of
 from missions.engine.clock import Estimate
 from missions.engine.hints import Hints
 from missions.engine.hosts import Identity, end_process, identity
+from missions.engine.places import Pair, known_types
 from missions.engine.session import Refused, open_session
 from missions.engine.statements import statement
+from missions.engine.witness import STATEMENTS as WITNESS
 from missions.errors import PooledConnection
 
 logger = logging.getLogger(__name__)
 RING = "standfast_ring"  # a worker has come: look who is next
-AUX = ("register", "heartbeat", "notify", "holders", "terminate")
+AUX = ("register", "heartbeat", "notify", "holders", "terminate", "quarantine_lock", "survive", "forgive", *WITNESS)
 RING_STATEMENTS = ("peers", "orphans", "await_death", "try_death", "release_death", "bury")
 # Heartbeats and hints need not survive a crash of the server, and a flush for each would hold up the lane's. Whatever
 # names this worker is flushed later, and its registration with it.
@@ -40,13 +42,16 @@ class Liveness:
     """One worker's part in the ring, and its heartbeat. `on_lost` is called at most once."""
 
     def __init__(
-        self, worker_id: int, types: Types, clock: Estimate, *,
+        self, worker_id: int, types: Callable[[], Iterable[Pair]], clock: Estimate, *,
         on_due: Callable[[dt.datetime | None], None], on_hint: Callable[[], None],
-        on_lost: Callable[[BaseException], None],
+        on_lost: Callable[[BaseException], None], on_quarantine: Callable[[], None] = lambda: None,
+        on_frozen: Callable[[], None] = lambda: None, quarantined: bool = False,
     ) -> None:
         self.worker_id, self._clock = worker_id, clock
         self._types = types
         self._on_due, self._on_hint, self._on_lost = on_due, on_hint, on_lost
+        self.on_rules: Callable[[], None] = lambda: None
+        self._on_quarantine, self._on_frozen, self._quarantined = on_quarantine, on_frozen, quarantined
         self._next_peer: int | None = None
         self._watched: int | None = None
         self._ring_changed = asyncio.Event()
@@ -54,9 +59,12 @@ class Liveness:
         self._steady_since = time.monotonic()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def open(self, backend_pid: int) -> None:
-        """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused."""
-        listen = [*AUX_SETUP, *(f"listen {channel}" for channel in (feed.DUE, RING))]
+    async def open(self, backend_pid: int, formers: Sequence[int] = ()) -> None:
+        """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused.
+
+        `formers` are earlier ids of this process, whose end was no mission's fault.
+        """
+        listen = [*AUX_SETUP, *(f"listen {channel}" for channel in (feed.DUE, feed.RULES, RING))]
         me = f"{self.worker_id:x}"
         self.aux = await open_session(
             f"standfast aux {me}", statements={name: statement(name) for name in AUX}, setup=listen,
@@ -71,10 +79,18 @@ class Liveness:
         self.hints = Hints(self.aux)
         await self._register(identity(), backend_pid)
         await self._refuse_pooler(backend_pid)
+        for former in formers:  # two transactions: the second sees what the first one waited for
+            await self.aux.call((b"survive", (int8(former),)))
+            await self.aux.call((b"forgive", (int8(former),)))
         await self._sweep()
         self._tasks = [asyncio.create_task(self._beat()), asyncio.create_task(self._watch())]
         for task in self._tasks:
             task.add_done_callback(self._stopped)
+
+    async def reserve(self) -> bool:
+        """Become this host's quarantine process; False where another one is."""
+        answer = (await self.aux.call((b"quarantine_lock", (identity().host.encode(),))))[0]
+        return answer.get_value(0, 0) == TRUE
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """A worker without a heart or without a watch does harm: it starts over."""
@@ -107,6 +123,8 @@ class Liveness:
     def _notified(self, channel: str, payload: str) -> None:
         if channel == RING:
             self._beat_now.set()
+        elif channel == feed.RULES:
+            self.on_rules()
         else:
             self._on_hint()
 
@@ -116,18 +134,22 @@ class Liveness:
         hung = settings.MISSIONS_HUNG_SECONDS
         while True:
             asked_at = time.monotonic()
-            names, versions = self._types
-            call = (int8(self.worker_id), names, int8(int(hung * 1_000_000)), versions)
+            names, versions = known_types(self._types())
+            call = (int8(self.worker_id), names, int8(int(hung * 1_000_000)), versions, boolean(self._quarantined))
             answer = (await self.aux.call((b"heartbeat", call)))[0]
             if not answer.ntuples:
                 self._on_lost(RuntimeError("this worker was declared dead"))
                 return
             if time.monotonic() - asked_at > hung / 2:  # a worker that was late itself judges nobody
                 self._steady_since = time.monotonic()
-            upcoming, stale, peer = (answer.get_value(0, column) for column in (1, 2, 3))
+            upcoming, stale, peer, quarantine, frozen = (answer.get_value(0, column) for column in range(1, 6))
             self._clock.read(moment_of(answer.get_value(0, 0) or b""))
             self._on_due(moment_of(upcoming) if upcoming else None)
             self._meet(read_int(peer) if peer else None)
+            if quarantine == TRUE:
+                self._on_quarantine()
+            if frozen == TRUE:
+                self._on_frozen()
             if stale and time.monotonic() - self._steady_since > hung:
                 await self._end_hung(read_int8s(stale))
             slept_at = time.monotonic()

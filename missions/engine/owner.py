@@ -7,6 +7,8 @@ import datetime as dt
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol
 
+from missions.engine.limits import Rules
+
 if TYPE_CHECKING:
     from missions.engine.leaving import Leaving
 
@@ -16,6 +18,15 @@ class Owner(Protocol):
 
     draining: bool
     patience: float  # seconds that a running step is given to come to its record before a pause
+
+    def rules(self) -> Rules:
+        """The limits and circuits as this worker knows them."""
+
+    async def learn_rules(self) -> None:
+        """Read limits and circuits anew at once."""
+
+    def spares(self) -> bool:
+        """Whether there is memory enough to keep a mission through a short wait."""
 
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Run a task of the engine; one that fails fences the worker."""
@@ -28,6 +39,9 @@ class Owner(Protocol):
 
     async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own in a thread; where the database is away it is waited for, and the verb repeated."""
+
+    def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """A call is under way that may outlive this worker, until its deadline in so many seconds."""
 
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """A call of a mission that left memory has answered after all; keep that as evidence in its mailbox."""

@@ -48,6 +48,11 @@ class Record:
         return bool(self._left) or not self.complete
 
     @property
+    def runs_short(self) -> bool:
+        """Whether more has to be fetched before the next entry is released: what follows it is looked at, too."""
+        return not self.complete and len(self._left) < 2
+
+    @property
     def size(self) -> int:
         """How many entries are at hand."""
         return len(self._left)

@@ -16,9 +16,13 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter, ValidationError
 
+from missions.engine.budgets import Budget
+from missions.engine.checkpoints import Checkpoint
 from missions.errors import InvalidInput, UnknownType
 
+NO_BUDGET = Budget()
 MissionFunction = Callable[..., Awaitable[Any]]
+EVERY_STEP = Checkpoint()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +36,9 @@ class MissionType:
     description: str
     function: MissionFunction
     adapter: TypeAdapter[Any]
+    keep_days: int | None = None  # None: as MISSIONS_KEEP_DAYS says; 0: for ever
+    budget: Budget = NO_BUDGET
+    checkpoint: Checkpoint = EVERY_STEP
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -59,9 +66,12 @@ _types: dict[tuple[str, int], MissionType] = {}  # by name and version
 
 
 def register(
-    name: str, version: int, title: str, function: MissionFunction, continues: Iterable[int] = ()
+    name: str, version: int, title: str, function: MissionFunction, *, continues: Iterable[int] = (), **terms: Any
 ) -> MissionType:
-    """Add a version of a type. A second function under the same name and version is a mistake of the author."""
+    """Add a version of a type; `terms` are the remaining fields of `MissionType`, None for their defaults.
+
+    A second function under the same name and version is a mistake of the author.
+    """
     known = _types.get((name, version))
     if known is not None and known.function.__qualname__ != function.__qualname__:
         raise ValueError(
@@ -79,6 +89,7 @@ def register(
     built = MissionType(
         name=name, version=version, continues=tuple(continues), title=title or name.replace("_", " ").capitalize(),
         description=doc, function=function, adapter=TypeAdapter(kind),
+        **{name: value for name, value in terms.items() if value is not None},
     )
     _types[name, version] = built
     return built
@@ -113,6 +124,12 @@ def code_for(name: str, version: int) -> MissionType:
     if kind is None:
         raise UnknownType(f"There is no code for version {version} of {name!r} here.", name=name)
     return kind
+
+
+def checkpoint_of(name: str) -> Checkpoint:
+    """The strategy of a type; the usual one where the type is not known in this process."""
+    kind = next((kind for kind in all_types() if kind.name == name), None)
+    return kind.checkpoint if kind is not None else EVERY_STEP
 
 
 def get_type(name: str) -> MissionType:

@@ -14,21 +14,27 @@ A control program (`missions.control`) runs the same way, over what it has recor
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import datetime as dt
+import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from django.conf import settings
+
 from missions.engine import crashpoints
-from missions.engine.branches import Wait
+from missions.engine.branches import Branch, Wait, stands_at
+from missions.engine.budgets import ledger_of
 from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
 from missions.engine.codec import load
+from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
 from missions.engine.owner import Owner
 from missions.engine.record import Record
-from missions.engine.writes import Draft, Index, Release, Write
+from missions.engine.writes import Draft, Index, Release, Side, Write
 from missions.errors import Divergence, Suspended
 from missions.models import Kind, State
 
@@ -55,6 +61,11 @@ class Run(Leaving):
         self.live = not self.record
         self.running = 1
         self.matched_seq = self.first.seq
+        self.patches: dict[str, bool] = {}
+        self.ledger = ledger_of(self.first)
+        self.root: weakref.ref[Branch] | None = None
+        self.moves = 0  # rises with each durable call
+        self.scope: Guarding | None = None  # the guard of the mission's body
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
 
@@ -69,6 +80,7 @@ class Run(Leaving):
             return None
         future: asyncio.Future[Recorded | None] = self._loop.create_future()
         self._waiters[path] = future
+        stands_at(path)
         self.stand_still()
         entry = await future
         if entry is None and self.leaving:
@@ -97,15 +109,16 @@ class Run(Leaving):
         self.running += 1
 
     def _settle(self) -> None:
+        self.ledger.take_own(self.record)
         entry = self.record.next
-        if entry is not None:
+        if self.record.runs_short:
+            self.owner.spawn(self._fetch())
+        elif entry is not None:
             future = self._waiters.pop(entry.path, None)
             if future is None:
                 self._leftover(entry)
                 return
             self._release_entry(self.record.pop(), future)
-        elif self.record:
-            self.owner.spawn(self._fetch())
         elif self._waiters:
             self.live = True
             waiters, self._waiters = list(self._waiters.values()), {}
@@ -119,12 +132,18 @@ class Run(Leaving):
         if entry.kind in TAKES_MAIL:
             self.inbox.drop([entry.payload.get("seq")])
         self.step, self.matched_seq = entry.path, entry.seq
+        self.ledger.fold(entry.kind, entry.path, entry.body)
         self.go_on()
         future.set_result(entry)
 
+    async def prepare(self) -> None:
+        """Have the beginning of the record at hand; call it before the program begins."""
+        while self.record.runs_short:
+            self.record.add(await more_entries(self.lane, self.claimed, self.record.last_seq))
+
     async def _fetch(self) -> None:
         """The next portion of a long history."""
-        self.record.add(await more_entries(self.lane, self.claimed, self.record.last_seq))
+        await self.prepare()
         if self.record.version > self.version:
             self.leave_to_newer()
         elif self.running == 0 and not self.has_left:
@@ -132,9 +151,15 @@ class Run(Leaving):
 
     def finished(self) -> None:
         """The author's function has returned. A record that nobody asked for is a divergence."""
+        self.ledger.take_own(self.record)
         if self.record:
             self._leftover(self.record.next)
             raise Suspended
+
+    @property
+    def following(self) -> Recorded | None:
+        """The entry that is released next; None once the record is exhausted."""
+        return self.record.next
 
     def _leftover(self, entry: Recorded | None) -> None:
         asked = ", ".join(repr(path) for path in self._waiters) or "nothing"
@@ -153,12 +178,22 @@ class Run(Leaving):
 
     # -- Writing -------------------------------------------------------------------------------------------------------
 
-    async def append(self, *drafts: Draft, index: Sequence[Index] = ()) -> int:
+    async def append(self, *drafts: Draft, index: Sequence[Index] = (), side: Sequence[Side] = ()) -> int:
         """Record entries; returns the last one's seq after the commit. Never returns to a fenced mission."""
+        seq = await self.queue(*drafts, index=index, side=side)
+        for draft in drafts:
+            self.ledger.fold(draft.kind, draft.path, draft.payload)
+        return seq
+
+    def queue(
+        self, *drafts: Draft, index: Sequence[Index] = (), side: Sequence[Side] = ()
+    ) -> asyncio.Future[int]:
+        """The same without waiting: their place in the journal is after all that was queued before."""
         self.check()
         self.step = drafts[-1].path
-        write = Write(head=self.head, future=self._loop.create_future(), drafts=self._marked(drafts), index=index)
-        return await self.lane.write(write)
+        marked = self._marked(drafts)
+        write = Write(head=self.head, future=self._loop.create_future(), drafts=marked, index=index, side=side)
+        return self.lane.write(write)
 
     # -- Waiting -------------------------------------------------------------------------------------------------------
 
@@ -167,14 +202,16 @@ class Run(Leaving):
         self.check()
         wait.future = self._loop.create_future()
         self._waits[path] = wait
+        stands_at(path)
         if wait.wake_at is not None and wait.label:
             delay = wait.wake_at.timestamp() - self.clock.seconds()
-            wait.timer = self._loop.call_later(max(0.0, delay), self.wake, path, wait)
+            # A context of its own: the loop keeps cancelled timers for long, and with them what their context holds.
+            bare = contextvars.Context()
+            wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait, context=bare)
         self.stand_still()
         await wait.future
 
-    def wake(self, path: str, wait: Wait) -> None:
-        """Let the branch that waits there go on; a mission that has left memory is woken by its row."""
+    def _wake(self, path: str, wait: Wait) -> None:
         if self.parking or self.poisoned or self._waits.get(path) is not wait:
             return
         del self._waits[path]
@@ -183,6 +220,22 @@ class Run(Leaving):
         self.go_on()
         if wait.future is not None:
             wait.future.set_result(None)
+
+    def wake(self, path: str) -> None:
+        """Let go on what stands in a durable wait at this path, if anything does."""
+        if (wait := self._waits.get(path)) is not None:
+            self._wake(path, wait)
+
+    def interrupt(self, path: str) -> None:
+        """Wake what stands still at this path, if anything does, with a cancellation: its branch was cut off."""
+        future: asyncio.Future[Any] | None = self._waiters.pop(path, None)
+        if (wait := self._waits.pop(path, None)) is not None:
+            future = wait.future
+            if wait.timer is not None:
+                wait.timer.cancel()
+        if future is not None and not self.has_left:
+            self.go_on()
+            future.cancel()
 
     def receive(self, mail: Mail) -> None:
         """A signal that came while the mission runs."""
@@ -193,11 +246,15 @@ class Run(Leaving):
             return
         for path, wait in list(self._waits.items()):
             if mail.name in wait.signals:
-                self.wake(path, wait)
+                self._wake(path, wait)
 
     def is_past(self, moment: dt.datetime) -> bool:
         """Whether a time has come on the database's clock."""
         return self.clock.seconds() >= moment.timestamp()
+
+    def _is_short(self, wake_at: dt.datetime) -> bool:
+        left = wake_at.timestamp() - self.clock.seconds()
+        return left <= settings.MISSIONS_SHORT_WAIT_SECONDS and not self.owner.draining and self.owner.spares()
 
     def _park(self) -> None:
         if self.closing:
@@ -205,12 +262,14 @@ class Run(Leaving):
             return
         waits = list(self._waits.values())
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
-        order = ("decision:", "signal:", "tool:", "timer")
+        order = ("decision:", "signal:", "child:", "limit:", "tool:", "timer")
         shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
         state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
         if any(not wait.label for wait in waits):
             state, shown = State.READY, Wait(label="")
         wake_at = min(wakes) if wakes else None
+        if state != State.READY and wake_at is not None and self._is_short(wake_at):
+            return  # the timers of the waits go on in memory
         self.release(Release(
             state=self.park_state or state, inbox_seq=self.inbox.seq, wake_at=wake_at, waits_for=shown.label,
             step=self.step, reason=self.park_reason,

@@ -4,60 +4,123 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
-from missions.engine import chain, codec, feed
+from missions.engine import alarms, chain, codec, dependencies, feed
+from missions.engine.budgets import Budget
 from missions.engine.clock import database_now
 from missions.engine.registry import MissionType, get_type
-from missions.errors import InvalidInput, KeyReused
-from missions.models import Brief, Entry, Kind, Mission, Payload
+from missions.errors import InvalidInput, KeyReused, MissionArchived
+from missions.models import Archived, Brief, Child, Entry, Kind, Mission, OnFailure, Payload, State
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 TITLE_LENGTH, KEY_LENGTH = 200, 200
+PRIORITIES = (-100, 100)
+DEADLINE = "mission.deadline"  # the alarm's handler: `missions.engine.deadlines`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a mission is to be started with. `key` is the whole idempotency key; `child` goes without its own id."""
+
+    type: str
+    input: dict[str, Any]
+    title: str = ""
+    key: str | None = None
+    started_by: User | None = None
+    via: str = "api"
+    start_at: dt.datetime | None = None
+    priority: int = 0
+    deadline_at: dt.datetime | None = None
+    after: Sequence[dependencies.Reference] = ()
+    on_failure: str = OnFailure.FAIL
+    budget: dict[str, Any] | None = None
+    child: Child | None = None
 
 
 def start(
-    type: str, input: dict[str, Any], *, title: str = "", key: str | None = None, started_by: User | None = None,
-    via: str = "api", start_at: dt.datetime | None = None, priority: int = 0,
+    type: str, input: dict[str, Any], *, key: str | None = None, started_by: User | None = None, **more: Any
 ) -> tuple[Mission, bool]:
     """Start a mission; it and True, or the mission that the same person started with the same key, and False.
 
-    The input is checked against the type's schema first. Own transaction. Raises UnknownType, InvalidInput,
-    KeyReused (same key, other request), PayloadTooLarge.
+    `more`: title, via, start_at, priority (higher runs first), deadline_at, after (ids of missions that have to end
+    first), on_failure (what to do where one of them fails: `OnFailure`), budget (limits over those of the type: steps,
+    effects, wall, cost, tokens). The input is checked against the type's schema first. Own transaction. Raises
+    UnknownType, InvalidInput, KeyReused (same key, other request), MissionArchived (its mission ended long ago),
+    PayloadTooLarge.
     """
-    kind = get_type(type)
-    checked = kind.check_input(input)
-    _check_words(title, key)
-    payload = {
-        "type": kind.name, "version": kind.version, "title": title or kind.title, "input": checked,
-        "started_by": started_by.get_username() if started_by else None, "via": via,
-    }
-    codec.dump(checked, limit=codec.INPUT_BYTES)
+    _check_key(key)
     full_key = f"{started_by.pk if started_by else 0}:{key}" if key is not None else None
-    if full_key is not None and (known := Mission.objects.filter(idempotency_key=full_key).first()):
+    return begin(Wish(type=type, input=input, key=full_key, started_by=started_by, **more))
+
+
+def begin(wish: Wish) -> tuple[Mission, bool]:
+    """`start` for those who make keys of their own: parents and schedules. Raises what `start` raises."""
+    kind = get_type(wish.type)
+    payload = _payload(kind, wish)
+    _check_words(wish)
+    codec.dump(payload["input"], limit=codec.INPUT_BYTES)
+    if wish.key is not None and (known := Mission.objects.filter(idempotency_key=wish.key).first()):
         return _same(known, payload), False
+    if wish.key is not None:
+        _refuse_archived(wish.key)
+    _check_deadline(wish.deadline_at)
     try:
         with transaction.atomic():
-            mission = _insert(kind, payload, full_key, started_by, via, start_at, priority)
+            mission = _insert(kind, payload, wish)
     except IntegrityError:
-        known = Mission.objects.filter(idempotency_key=full_key).first() if full_key else None
+        known = Mission.objects.filter(idempotency_key=wish.key).first() if wish.key else None
         if known is None:
             raise
         return _same(known, payload), False
     return mission, True
 
 
-def _check_words(title: str, key: str | None) -> None:
-    errors = []
-    if len(title) > TITLE_LENGTH:
-        errors.append({"field": "title", "message": f"At most {TITLE_LENGTH} characters."})
+def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
+    """The first entry; what is not given is not in it."""
+    payload = {
+        "type": kind.name, "version": kind.version, "title": wish.title or kind.title,
+        "input": kind.check_input(wish.input),
+        "started_by": wish.started_by.get_username() if wish.started_by else None, "via": wish.via,
+    }
+    if wish.after:
+        payload |= {"after": [str(uid) for uid in wish.after], "on_failure": str(wish.on_failure)}
+    if wish.deadline_at is not None:
+        payload["deadline_at"] = wish.deadline_at.isoformat()
+    limits = {**kind.budget.as_json(), **Budget.from_json(wish.budget or {}).as_json()}
+    if limits:
+        payload["budget"] = limits
+    return payload
+
+
+def _check_key(key: str | None) -> None:
     if key is not None and not 0 < len(key) <= KEY_LENGTH:
-        errors.append({"field": "key", "message": f"Between 1 and {KEY_LENGTH} characters."})
+        message = f"Between 1 and {KEY_LENGTH} characters."
+        raise InvalidInput("The request can not be taken.", errors=[{"field": "key", "message": message}])
+
+
+def _check_words(wish: Wish) -> None:
+    errors = []
+    if len(wish.title) > TITLE_LENGTH:
+        errors.append({"field": "title", "message": f"At most {TITLE_LENGTH} characters."})
+    if not PRIORITIES[0] <= wish.priority <= PRIORITIES[1]:
+        errors.append({"field": "priority", "message": f"Between {PRIORITIES[0]} and {PRIORITIES[1]}."})
+    if wish.on_failure not in OnFailure.values:
+        errors.append({"field": "on_failure", "message": f"One of {', '.join(OnFailure.values)}."})
     if errors:
+        raise InvalidInput("The request can not be taken.", errors=errors)
+
+
+def _check_deadline(deadline_at: dt.datetime | None) -> None:
+    """Only of a mission that is new: a repeated request may come after its deadline."""
+    if deadline_at is not None and deadline_at <= database_now():
+        errors = [{"field": "deadline_at", "message": "This time has passed."}]
         raise InvalidInput("The request can not be taken.", errors=errors)
 
 
@@ -74,19 +137,37 @@ def _same(known: Mission, payload: dict[str, Any]) -> Mission:
     return known
 
 
-def _insert(
-    kind: MissionType, payload: dict[str, Any], full_key: str | None, started_by: User | None, via: str,
-    start_at: dt.datetime | None, priority: int,
-) -> Mission:
+def _refuse_archived(full_key: str) -> None:
+    """A key counts once for ever: also when its mission has left the hot tables."""
+    archived = Archived.objects.filter(idempotency_key=full_key).first()
+    if archived is not None:
+        raise MissionArchived(
+            f"Mission {archived.uid} was started with this key; it {archived.state} and is archived.",
+            mission=str(archived.uid), state=archived.state,
+        )
+
+
+def _insert(kind: MissionType, payload: dict[str, Any], wish: Wish) -> Mission:
+    awaited = dependencies.lock_awaited(wish.after, wish.child)  # first: docs/locking.md
     now = database_now()
+    waits_for = dependencies.waits_for(awaited)
     mission = Mission.objects.create(
-        type=kind.name, version=kind.version, idempotency_key=full_key, priority=priority, head_seq=1,
-        wake_at=max(start_at, now) if start_at else now,
+        type=kind.name, version=kind.version, idempotency_key=wish.key, priority=wish.priority, head_seq=1,
+        wake_at=None if waits_for else max(wish.start_at, now) if wish.start_at else now, waits_for=waits_for,
+        waits_since=now if waits_for else None, state=State.WAITING if waits_for else State.READY,
+        deadline_at=wish.deadline_at, parent=wish.child.parent_id if wish.child else None,
     )
     Brief.objects.create(
-        mission=mission, title=payload["title"], started_by=started_by, started_via=via, started_at=now
+        mission=mission, title=payload["title"], started_by=wish.started_by, started_via=wish.via, started_at=now,
+        start_at=wish.start_at,
     )
     _first_entry(mission, payload, now)
+    dependencies.write(mission.pk, awaited, wish.on_failure, now)
+    if wish.child is not None:
+        wish.child.child_id = mission.pk
+        wish.child.save(force_insert=True)
+    if wish.deadline_at is not None:
+        alarms.set_alarm(f"{DEADLINE}:{mission.pk}", wish.deadline_at)
     feed.announce(f"m{mission.pk}")
     feed.announce_due()
     return mission

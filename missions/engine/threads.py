@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 AWAY_FIRST, AWAY_MOST = 0.05, 2.0  # seconds
 
 
-def _closing(function: Callable[..., Any], *args: Any) -> Any:
+def closing(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in a thread that keeps no stale database connection."""
     close_old_connections()
     try:
         return function(*args)
@@ -33,7 +34,8 @@ def _closing(function: Callable[..., Any], *args: Any) -> Any:
 class Threads:
     """The thread pools of one worker."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, begun: Callable[[concurrent.futures.Future[Any]], None] = lambda work: None) -> None:
+        self._begun = begun  # told of each function of an author
         self._authors, self._verbs = (
             concurrent.futures.ThreadPoolExecutor(size, thread_name_prefix=f"standfast-{name}")
             for name in ("author", "verb")
@@ -41,14 +43,16 @@ class Threads:
 
     async def once(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run an author's function in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._authors, _closing, function, *args)
+        work = self._authors.submit(closing, function, *args)
+        self._begun(work)
+        return await asyncio.wrap_future(work)
 
     async def patiently(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own, which may be repeated; as long as the database is away it is, with backoff."""
         delay, loop = AWAY_FIRST, asyncio.get_running_loop()
         while True:
             try:
-                return await loop.run_in_executor(self._verbs, _closing, function, *args)
+                return await loop.run_in_executor(self._verbs, closing, function, *args)
             except (OperationalError, InterfaceError) as error:
                 facts = {"action": "database_away", "why": str(error)[:200]}
                 logger.warning("The database is away; trying again", extra=facts)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
 VERDICT_LENGTH = 100
+LEAKED = (SystemExit, asyncio.CancelledError)  # no plain errors, but a step that raises them is tried again as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,33 @@ def verdict_of(value: Any) -> Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often a failing step is tried, and how long apart (seconds, growing by `factor` up to `most_seconds`)."""
+    """How often a failing step is tried, and how long apart (seconds, growing by `factor` up to `most_seconds`).
+
+    Errors of the types in `on`, and of none in `not_on`, are tried again; all others fail the step at once. No try
+    begins later than `most_total_seconds` after the first failure. `per` holds other policies for single types, the
+    first that fits: `per=((RateLimited, RetryPolicy(attempts=10)),)`; the failures of all types are counted together.
+    """
 
     attempts: int = 1
     first_seconds: float = 0.5
     factor: float = 2.0
     most_seconds: float = 300.0
-    on: tuple[type[Exception], ...] = (Exception,)
+    most_total_seconds: float | None = None
+    on: tuple[type[BaseException], ...] = (Exception,)
+    not_on: tuple[type[BaseException], ...] = ()
+    per: tuple[tuple[type[BaseException], RetryPolicy], ...] = ()
 
     def delay(self, failures: int) -> float:
         """Seconds to wait after the n-th failure, from 1."""
-        return min(self.first_seconds * self.factor ** (failures - 1), self.most_seconds)
+        return min(self.first_seconds * self.factor ** min(failures - 1, 1000), self.most_seconds)
+
+    def again_in(self, error: BaseException, failures: int, since_first: float) -> float | None:
+        """Seconds until the next try after the n-th failure, `since_first` seconds after the first; None for never."""
+        policy = next((other for kind, other in self.per if isinstance(error, kind)), None)
+        if policy is not None:
+            return policy.again_in(error, failures, since_first)
+        if failures >= self.attempts or not isinstance(error, (*self.on, *LEAKED)) or isinstance(error, self.not_on):
+            return None
+        delay = self.delay(failures)
+        late = self.most_total_seconds is not None and since_first + delay > self.most_total_seconds
+        return None if late else delay

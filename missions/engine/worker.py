@@ -1,8 +1,7 @@
-"""A mission worker: one process, one event loop, hundreds of missions.
+"""A mission worker under one id: its lane, its liveness, and the missions in its memory, hundreds of them.
 
-An `Incarnation` is the worker under one id: its lane, its liveness, and the missions in its memory. When a session of
-it is lost it fences itself: futures never resolve, contexts are poisoned, and the worker starts over under a new id,
-freeing what its old one left like any peer would.
+When a session of it is lost it fences itself: futures never resolve, contexts are poisoned, and the process
+(`missions.engine.process`) starts over under a new id, freeing what its old one left like any peer would.
 """
 
 from __future__ import annotations
@@ -11,61 +10,84 @@ import asyncio
 import datetime as dt
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
-import psycopg
 from django.conf import settings
 
-from missions.engine import alarms, crashpoints, mailbox
+from missions.engine import crashpoints, limits
 from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
-from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, known_types, mail_of
+from missions.engine.bell import Bell
+from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
 from missions.engine.clock import Estimate
 from missions.engine.controls import request
 from missions.engine.lane import open_lane
+from missions.engine.late import LateAnswers
 from missions.engine.leaving import Leaving
+from missions.engine.leftovers import Leftovers
+from missions.engine.limits import Rules
 from missions.engine.liveness import Liveness
+from missions.engine.places import Places
+from missions.engine.quarantine import Quarantine
 from missions.engine.registry import code_for, runnable
 from missions.engine.run import Run
-from missions.engine.session import Refused
+from missions.engine.stalls import Stalls
 from missions.engine.threads import Threads
 from missions.engine.timer import DueTimer
-from missions.errors import StandfastError
+from missions.engine.witness import Witness
 
 logger = logging.getLogger(__name__)
 CLAIM_MOST = 64
-AWAY_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class Incarnation:
     """A worker under one id, from `open` until it is lost or drained. Implements `missions.engine.run.Owner`."""
 
-    def __init__(self, make_context: ContextFactory, threads: Threads, concurrency: int) -> None:
+    def __init__(
+        self, make_context: ContextFactory, threads: Threads, concurrency: int, leftovers: Leftovers,
+        quarantine: Quarantine | None, on_idle: Callable[[], None] | None,
+    ) -> None:
         self.worker_id = secrets.randbits(63) or 1
         self.draining = False
         self.patience = settings.MISSIONS_DRAIN_SECONDS
         self.ended = asyncio.Event()  # lost, or drained
         self.lost = False
         self._make_context, self._threads, self._concurrency = make_context, threads, concurrency
+        self._leftovers, self._on_idle = leftovers, on_idle  # `on_idle`: this is a quarantine process
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
-        self._types = known_types(runnable())
-        self._claiming = self._again = self._ringing = self._fetching = self._mail = False
+        self._steered = 0  # missions with a control, until what it has recorded is read
+        self._places, self._rules = Places(list(runnable()), quarantined=on_idle is not None), Rules()
+        self._claiming = self._again = self._fetching = self._mail = False
         self._timer = DueTimer(self._clock, self._ring)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._reports: set[asyncio.Task[Any]] = set()  # evidence outlives the incarnation that it was fenced with
+        self._late = LateAnswers(threads)
         self._loop = asyncio.get_running_loop()
+        self._bell = Bell(threads.patiently, self.spawn, self.kick)
         self.liveness = Liveness(
-            self.worker_id, self._types, self._clock, on_due=self._due_at, on_hint=self._hinted, on_lost=self._lose
+            self.worker_id, lambda: self._places.open, self._clock, on_due=self._due_at, on_hint=self._hinted,
+            on_lost=self._lose, on_quarantine=quarantine.needed if quarantine is not None else lambda: None,
+            on_frozen=self._frozen, quarantined=on_idle is not None,
         )
 
-    async def open(self) -> None:
+    async def open(self, formers: Sequence[int]) -> None:
         """Take the lock of the new id, join the ring, and look for work. Raises psycopg.Error, Refused."""
         self.lane = await open_lane(self.worker_id, self._clock, (*STATEMENTS, "retire"), self._lose)
-        self.lane.on_fenced, self.lane.on_refused = self._fenced, self._refused
-        await self.liveness.open(self.lane.session.backend_pid)
+        self.lane.on_fenced, self.lane.on_refused, self.lane.on_alarm = self._fenced, self._refused, self._bell.ring
+        self._claiming = True  # nothing is claimed before the limits are known, and how far the database has come
+        await self.liveness.open(self.lane.session.backend_pid, formers)
         self.lane.on_flushed = self.liveness.hints.changed
+        self.witness = Witness(self.liveness.aux)
+        await self.witness.attest()
+        self.spawn(self.witness.keep())
+        if self._on_idle is not None and not await self.liveness.reserve():
+            self._on_idle()
+        self.liveness.on_rules = self._rules_changed
+        await self.learn_rules()
+        self._claiming = False
+        self._stalls = Stalls(self._runs.values)
         self.kick()
 
     # -- What runs ask (Owner) -----------------------------------------------------------------------------------------
@@ -78,12 +100,27 @@ class Incarnation:
             self.kick() if not self.draining else self.liveness.hints.due()
             return
         self._due_at(wake_at)
+        if self._places.freed(run.claimed.type):
+            self.liveness.hints.due()
+            self.kick()
         if self._again and not self._claiming:
             self.kick()
+
+    def rules(self) -> Rules:
+        """The limits and circuits as of their last change."""
+        return self._rules
+
+    def spares(self) -> bool:
+        """Whether fewer missions are in memory than three quarters of what it takes."""
+        return len(self._runs) * 4 < self._concurrency * 3
 
     async def in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run the author's synchronous code, once."""
         return await self._threads.once(function, *args)
+
+    def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
+        """A call is under way, until its deadline in so many seconds."""
+        self._leftovers.call(task, seconds)
 
     async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a verb of our own; a database that is away is waited for."""
@@ -91,20 +128,18 @@ class Incarnation:
 
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """Keep the late answer of a call in its mission's mailbox."""
-        self._reports.add(task := self._loop.create_task(self._report(mission_id, key, evidence)))
-        task.add_done_callback(self._reports.discard)
-
-    async def _report(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
-        def deliver() -> bool:
-            return mailbox.deliver(mission_id, f"effect:{key}", evidence, key=f"effect:{key}", sender="late answer")
-
-        try:
-            await self._threads.patiently(deliver)
-        except StandfastError as error:
-            facts = {"action": "late_answer_dropped", "mission": mission_id, "why": str(error)}
-            logger.warning("A late answer found no mission", extra=facts)
+        self._late.keep(mission_id, key, evidence)
 
     # -- Claiming ------------------------------------------------------------------------------------------------------
+
+    def _rules_changed(self) -> None:
+        self.spawn(self.learn_rules())
+
+    async def learn_rules(self) -> None:
+        """Read limits and circuits anew, and look for work: a place may have come free."""
+        self._rules = await self._threads.patiently(limits.load)
+        self._places.limit(self._rules.concurrency)
+        self.kick()
 
     def kick(self) -> None:
         """Look for due missions now."""
@@ -116,11 +151,11 @@ class Incarnation:
     async def _claim(self) -> None:
         try:
             while self._again and not self.draining:
-                room = min(self._concurrency - len(self._runs), CLAIM_MOST)
+                room = min(self._concurrency - len(self._runs) - self._steered, CLAIM_MOST)
                 if room <= 0:
                     return  # `_again` stays set: the next mission that leaves memory looks again
                 self._again = False
-                brought = await claim(self.lane, self.worker_id, room, self._types)
+                brought = await claim(self.lane, self.worker_id, room, self._places)
                 self._clock.read(brought.now)
                 if brought.missions:
                     crashpoints.reach("after_claim")
@@ -128,11 +163,14 @@ class Incarnation:
                     self._begin(claimed)
                 self._again = self._again or len(brought.missions) == room
                 self._due_at(brought.next_due)
+                if self._on_idle is not None and not (self._runs or self._steered or self._again):
+                    self._on_idle()
         finally:
             self._claiming = False
 
     def _begin(self, claimed: Claimed) -> None:
         if claimed.controls:
+            self._steered += 1
             self.spawn(self._steer(claimed))
             return
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self)
@@ -143,6 +181,7 @@ class Incarnation:
         """A control waits: its program runs, and not the author's."""
         mail = claimed.controls[0]
         entries = await control_entries(self.lane, claimed, f"{CONTROL}#{mail.seq}/")
+        self._steered -= 1
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self, control=entries)
         run.own(self.spawn(self._make_context.steer(run, mail)))
 
@@ -155,13 +194,9 @@ class Incarnation:
             self.spawn(self._attend(run, reason, detail, matched_seq))
 
     async def _attend(self, run: Leaving, reason: str, detail: str, matched_seq: int) -> None:
-        def ask() -> None:  # before the pause, so that a worker that dies in between leaves the question behind
-            request(
-                run.claimed.id, "attend", reason=reason, key=f"attend:{run.claimed.attempt}", detail=detail,
-                matched_seq=matched_seq,
-            )
-
-        await self._threads.patiently(ask)
+        # Asked before the pause, so that a worker that dies in between leaves the question behind.
+        ask = partial(request, run.claimed.id, "attend", reason=reason, detail=detail, matched_seq=matched_seq)
+        await self._threads.patiently(partial(ask, key=f"attend:{run.claimed.attempt}"))
         run.parking = False
         run.pause(reason, detail)
 
@@ -193,17 +228,8 @@ class Incarnation:
 
     def _ring(self) -> None:
         self.kick()
-        if not self._ringing and not self.lost:
-            self._ringing = True
-            self.spawn(self._ring_alarms())
-
-    async def _ring_alarms(self) -> None:
-        try:
-            rung = await self._threads.patiently(alarms.ring_due)
-        finally:
-            self._ringing = False
-        if rung:
-            self.kick()  # which also learns when the next is due
+        if not self.lost:
+            self._bell.ring()
 
     # -- The end -------------------------------------------------------------------------------------------------------
 
@@ -242,7 +268,13 @@ class Incarnation:
         for run in list(self._runs.values()):
             run.poison()
         self._runs.clear()
+        self._leftovers.fenced()
         self.ended.set()
+
+    def _frozen(self) -> None:
+        """Somebody found that the database has lost something: what runs here stops as well."""
+        if self._runs:
+            self._lose(RuntimeError("the installation is frozen"))
 
     async def close(self) -> None:
         """End the sessions and the tasks of this incarnation."""
@@ -250,6 +282,8 @@ class Incarnation:
         await self.liveness.close()
         if hasattr(self, "lane"):
             self.lane.session.close()
+        if hasattr(self, "_stalls"):
+            self._stalls.stop()
         for task in list(self._tasks):
             task.cancel()
 
@@ -263,60 +297,9 @@ class Incarnation:
             left = len(self._runs)
             for run in list(self._runs.values()):
                 run.poison()
+            await self.witness.attest()
             await self.lane.call((b"retire", (int8(self.worker_id),)))
             self.liveness.hints.due()
             facts = {"action": "worker_drained", "put_back": left}
             logger.info("The worker has drained", extra=facts)
         self.ended.set()
-
-
-class Worker:
-    """The process: one incarnation after another until it is told to stop."""
-
-    def __init__(self, make_context: ContextFactory, concurrency: int) -> None:
-        self._make_context, self._concurrency = make_context, concurrency
-        self._threads = Threads(min(32, 4 + concurrency // 16))
-        self._stopping = asyncio.Event()
-        self.incarnation: Incarnation | None = None
-
-    def stop(self) -> None:
-        """Begin a clean exit."""
-        self._stopping.set()
-
-    async def run(self) -> None:
-        """Serve until `stop`."""
-        failures = 0
-        while not self._stopping.is_set():
-            current = self.incarnation = Incarnation(self._make_context, self._threads, self._concurrency)
-            try:
-                if await self._opened(current):
-                    failures, facts = 0, {"action": "worker_ready", "worker": f"{current.worker_id:x}"}
-                    logger.info("A worker is ready", extra=facts)
-                    await self._serve(current)
-            except (psycopg.Error, Refused, OSError) as error:
-                failures, facts = failures + 1, {"action": "worker_waits", "why": str(error).strip()[:300]}
-                logger.warning("The database is away; the worker waits", extra=facts)
-            finally:
-                await current.close()
-            if not self._stopping.is_set():
-                await asyncio.sleep(AWAY_SECONDS[min(failures, 5)])
-        self._threads.close()
-
-    async def _opened(self, current: Incarnation) -> bool:
-        """Open an incarnation; False where it was lost meanwhile, since what it waited for then never comes."""
-        opening, ended = asyncio.create_task(current.open()), asyncio.create_task(current.ended.wait())
-        await asyncio.wait({opening, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if opened := opening.done():
-            opening.result()
-        for task in (opening, ended):
-            task.cancel()
-        return opened
-
-    async def _serve(self, current: Incarnation) -> None:
-        stopping = asyncio.create_task(self._stopping.wait())
-        ended = asyncio.create_task(current.ended.wait())
-        await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if self._stopping.is_set() and not current.lost:
-            await current.drain(settings.MISSIONS_DRAIN_SECONDS)
-        for task in (stopping, ended):
-            task.cancel()

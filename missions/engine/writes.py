@@ -137,6 +137,10 @@ class Release:
 Index = OpenEffect | SettleEffect | OpenTimeline  # rows that mirror an entry of the same write
 
 
+# A prepared statement that goes with a write, for the head as it stands after the drafts: fenced, and soon repeated.
+Side = Callable[[Head], Call]
+
+
 @dataclass(slots=True, kw_only=True)
 class Write:
     """One mission's part of a batch, all of it or nothing. The future gets the seq of the last draft, or whether
@@ -147,6 +151,7 @@ class Write:
     drafts: Sequence[Draft] = ()
     index: Sequence[Index] = ()
     release: Release | None = None
+    side: Sequence[Side] = ()
     bytes: int = 0
 
     def __post_init__(self) -> None:
@@ -204,6 +209,7 @@ class Batch:
 
     def _index(self, write: Write) -> None:
         head, release = write.head, write.release
+        self.extra += [make(head) for make in write.side]
         fence = (arrays.int8(head.mission_id), arrays.int4(head.attempt))
         for row in write.index:
             self.extra.append(_INDEXED[type(row)](head, fence, row))
@@ -213,7 +219,7 @@ class Batch:
             self.extra.append((b"reopen", fence))
         if (outcome := release.outcome) is not None:
             words = (outcome.verdict.encode(), outcome.summary.encode(), outcome.data, outcome.error.encode())
-            self.outcomes.append((b"outcome", (*fence, *words)))
+            self.outcomes += [(b"outcome", (*fence, *words)), (b"ended", fence)]
         if release.turn is not None:
             self.outcomes.append((b"turn", (*fence, *release.turn.numbers)))
 

@@ -6,6 +6,7 @@ Every fault ends the command: with 2 where the words are wrong, with 1 where wha
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import sys
 import uuid
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from missions.errors import UnknownMission
+from missions.keeping import reading
 from missions.models import Mission
 from missions.web.parsers import LIMIT_BYTES, read_object
 from missions.web.problems import Problem
@@ -48,9 +50,21 @@ def mission_id(given: str) -> uuid.UUID:
         raise argparse.ArgumentTypeError(f"{given!r} is no mission id; it looks like {uuid.UUID(int=0)}") from None
 
 
+def moment(given: str) -> dt.datetime:
+    """A time with its offset; an argparse type."""
+    try:
+        at = dt.datetime.fromisoformat(given)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{given!r} is no time with an offset, as 2030-01-31T09:00:00+01:00 is")
+    return at
+
+
 def found(uid: uuid.UUID) -> Mission:
     """The mission with its brief and outcome. Raises UnknownMission."""
     mission = Mission.objects.select_related("brief__started_by", "outcome").filter(uid=uid).first()
     if mission is None:
-        raise UnknownMission(f"There is no mission {uid}.")
+        gone = ": it is archived, see `mission archived show`" if reading.gone(uid) else ""
+        raise UnknownMission(f"There is no mission {uid}{gone}.")
     return mission

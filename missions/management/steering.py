@@ -96,6 +96,8 @@ def _show(display: Display, seen: preview.Preview) -> None:
         ((one.seq, one.sentence, one.state, str(one.fate), one.undo) for one in seen.effects),
         empty="No effect came after it.",
     )
+    for child in seen.children:
+        display.line(f"Cancels {child.uid} ({child.title}), which is {child.state}.")
 
 
 def fork(display: Display, options: Options) -> None:

@@ -1,14 +1,23 @@
 """The tables of the durable engine."""
 
+from missions.models.archive import Archived, BundlePiece, Hold
+from missions.models.blob import Artifact, Blob, BlobUse, Portion
 from missions.models.effect import Effect, EffectState
+from missions.models.freeze import Freeze
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
+from missions.models.limit import Circuit, CircuitChange, CircuitState, Limit, Permit, Scope
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
+from missions.models.progress import Progress
+from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd
+from missions.models.schedule import Missed, Schedule
 from missions.models.signal import Signal
 from missions.models.timeline import Timeline
 from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
 
 __all__ = [
-    "ENDED", "RESTORING", "Alarm", "ApiToken", "Brief", "Checkpoint", "Effect", "EffectState", "Entry", "Kind",
-    "Mission", "Outcome", "Payload", "Signal", "State", "Takeover", "Timeline", "Worker",
+    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
+    "Checkpoint", "Child", "Circuit", "CircuitChange", "CircuitState", "Dependency", "Effect", "EffectState", "Entry",
+    "Freeze", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
+    "Permit", "Portion", "Progress", "Schedule", "Scope", "Signal", "State", "Takeover", "Timeline", "Worker",
 ]

@@ -44,6 +44,7 @@ class Kind(models.TextChoices):
     SPAWNED = "spawned", "Spawned"  # a child mission was started
     PATCHED = "patched", "Patched"  # whether the code runs with a patch
     UPGRADED = "upgraded", "Upgraded"  # a later version of the type goes on with it
+    SPENT = "spent", "Spent"  # what something has cost: money, tokens
     ARTIFACT = "artifact", "Artifact"  # a file was kept: name, size, digest
 
 

@@ -7,8 +7,9 @@ append-only tables beside it.
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from missions.identity import uuid7
 from missions.models.fields import DatabaseNow
@@ -51,18 +52,35 @@ class Mission(models.Model):
     control_done = models.IntegerField(default=0, help_text="The newest control that was taken.")
     wake_at = models.DateTimeField(null=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher runs first among the missions that are due.")
-    waits_for = models.CharField(max_length=200, blank=True, help_text="`decision:ID`, `signal:NAME` or `timer`.")
+    waits_for = models.CharField(
+        max_length=200, blank=True, help_text="`decision:ID`, `signal:NAME`, `child:ID`, `mission:ID` or `timer`."
+    )
     waits_since = models.DateTimeField(null=True)
     step = models.CharField(max_length=200, blank=True, help_text="The path of the last entry as of the last park.")
     deadline_at = models.DateTimeField(null=True)
     effects_off = models.BooleanField(default=False, help_text="A fork that may not change the world.")
     parent = models.BigIntegerField(null=True)
+    strikes = models.SmallIntegerField(default=0, help_text="How many workers it took down without progress.")
+    strike_head = models.IntegerField(default=0, help_text="The last seq as of the last strike.")
+    suspect = models.BooleanField(default=False, help_text="A backup was restored: what it did since may be forgotten.")
     idempotency_key = models.CharField(max_length=300, null=True, unique=True)  # noqa: DJ001  (null: no key given)
 
     class Meta:
         indexes = [
-            models.Index(fields=["wake_at"], name="mission_due", condition=Q(owner=None, wake_at__isnull=False)),
+            # As claim.sql walks it. Only wake_at and owner ever change, and a claim and a park change both anyway.
+            models.Index(
+                fields=["type", "-version", "-priority", "wake_at"], name="mission_due",
+                condition=Q(owner=None, wake_at__isnull=False),
+            ),
+            models.Index(  # controls that wait, whatever the type: few at any time
+                fields=["wake_at"], name="mission_steered", condition=Q(owner=None, control_seq__gt=F("control_done")),
+            ),
             models.Index(fields=["owner"], name="mission_owned", condition=Q(owner__isnull=False)),
+            models.Index(fields=["parent"], name="mission_parent", condition=Q(parent__isnull=False)),
+            models.Index(
+                fields=["wake_at"], name="mission_quarantined",
+                condition=Q(owner=None, wake_at__isnull=False, strikes__gte=2),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -82,6 +100,10 @@ class Brief(models.Model):
     started_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
     started_via = models.CharField(max_length=20, help_text="console, api, command, mission")
     started_at = models.DateTimeField(db_default=DatabaseNow())
+    start_at = models.DateTimeField(null=True, help_text="Not before this time.")
+
+    class Meta:
+        indexes = [BrinIndex(fields=["started_at"], name="brief_started", pages_per_range=16, autosummarize=True)]
 
     def __str__(self) -> str:
         return self.title
@@ -96,6 +118,9 @@ class Outcome(models.Model):
     data = models.JSONField(default=dict)
     error = models.TextField(blank=True)
     ended_at = models.DateTimeField()
+
+    class Meta:  # BRIN, as rows come in the order of their ends: it costs the engine nothing
+        indexes = [BrinIndex(fields=["ended_at"], name="outcome_ended", pages_per_range=16, autosummarize=True)]
 
     def __str__(self) -> str:
         return self.verdict or self.error[:100]

@@ -19,6 +19,7 @@ class Worker(models.Model):
     started_at = models.DateTimeField(db_default=DatabaseNow())
     heartbeat_at = models.DateTimeField(db_default=DatabaseNow())
     dead_at = models.DateTimeField(null=True)
+    survived = models.BooleanField(db_default=False, help_text="Its process lives on under a later id.")
 
     class Meta:
         indexes = [models.Index(fields=["id"], name="worker_alive", condition=models.Q(dead_at=None))]
@@ -36,6 +37,7 @@ class Takeover(models.Model):
     lost_worker = models.BigIntegerField()
     freed_by = models.BigIntegerField()
     freed_at = models.DateTimeField(db_default=DatabaseNow())
+    strike = models.BooleanField(db_default=False, help_text="Whether it counts against the mission.")
 
     def __str__(self) -> str:
         return f"{self.mission_id} freed from {self.lost_worker:x}"

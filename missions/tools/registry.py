@@ -6,6 +6,7 @@ MISSIONS_MCP_SERVERS names. Never contacts a server by itself: a worker starts w
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import importlib
 import inspect
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from missions.engine.checkpoints import seconds_of
 from missions.errors import StandfastError, UnknownTool
 from missions.governance import EffectClass, RetrySafety
 from missions.tools import catalogue
@@ -36,10 +38,12 @@ def tool(
     title: str = "",
     sentence: str = "",
     data_class: str = "",
-    timeout: float = 30.0,
+    timeout: float | dt.timedelta = 30.0,
+    heartbeat_timeout: float | dt.timedelta | None = None,
     key_ttl: float | None = None,
+    workspace: bool = False,
 ) -> Callable[[Function], Function]:
-    """Register a function `(call: ToolCall, **args)` as a tool. Durations are seconds.
+    """Register a function `(call: ToolCall, **args)` as a tool. Durations are seconds, or timedeltas.
 
     The name defaults to the function's, its first underscore a dot; the title to the first line of its docstring.
     Raises ValueError or TypeError where what is declared can not hold together.
@@ -60,7 +64,9 @@ def tool(
             title=title or _title(function, named),
             sentence=sentence,
             data_class=data_class,
-            timeout_seconds=timeout,
+            timeout_seconds=seconds_of(timeout),
+            heartbeat_timeout_seconds=None if heartbeat_timeout is None else seconds_of(heartbeat_timeout),
+            workspace=workspace,
             key_ttl_seconds=key_ttl,
             returns=None if arguments.returns in (Any, type(None)) else arguments.returns,
             origin=f"{function.__module__}.{function.__qualname__}",
@@ -101,7 +107,8 @@ def register(spec: ToolSpec) -> ToolSpec:
         raise ValueError(f"tool {spec.name!r} is verifiable: it wants a probe")
     if spec.effect is EffectClass.READ and spec.compensate:
         raise ValueError(f"tool {spec.name!r} reads: there is nothing to compensate")
-    if not spec.timeout_seconds > 0:
+    silence = spec.heartbeat_timeout_seconds
+    if not spec.timeout_seconds > 0 or (silence is not None and not silence > 0):
         raise ValueError(f"tool {spec.name!r}: its time-out wants more than 0 seconds")
     _tools[spec.name] = spec
     return spec

@@ -10,18 +10,16 @@ import datetime as dt
 import string
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from missions.governance import EffectClass, Json, RetrySafety
 from missions.tools.arguments import Arguments
+from missions.tools.calls import Opener, no_artifacts, no_heartbeat, no_workspace
 
 SENTENCE_CHARACTERS = 500
 VALUE_CHARACTERS = 80
 MISSING = "…"
-
-
-def _no_heartbeat(progress: Any = None, cursor: Any = None) -> None:
-    """Stands in where nothing listens to progress."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,9 +30,16 @@ class ToolCall:
     deadline: dt.datetime  # aware, on the database clock; the other side must not act after it
     mission_id: str = ""  # the mission's uid
     attempt: int = 0
-    heartbeat: Callable[..., None] = _no_heartbeat  # heartbeat(progress, cursor)
+    heartbeat: Callable[..., None] = no_heartbeat  # heartbeat(progress, cursor); from any thread
     resume_cursor: Any = None  # the last cursor that an earlier, cut-off call reported
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    open_artifact: Opener = field(default=no_artifacts, repr=False)  # open_artifact(ref) -> a binary stream
+    find_workspace: Callable[[], Path] = field(default=no_workspace, repr=False)
+
+    @property
+    def workspace(self) -> Path:
+        """The mission's own folder, for tools that are declared with `workspace=True`."""
+        return self.find_workspace()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,8 @@ class ToolSpec:
     sentence: str = ""  # a template over the arguments: "Refund {amount} for order {order_id}"
     data_class: str = ""
     timeout_seconds: float = 30.0
+    heartbeat_timeout_seconds: float | None = None  # the longest silence of a call; None: it need not report
+    workspace: bool = False  # whether its calls get the mission's folder
     key_ttl_seconds: float | None = None  # how long the other side remembers a key; None: for good
     returns: Any = None  # the type to decode a result into; None leaves it plain
     origin: str = ""  # where it was defined

@@ -13,14 +13,16 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 
 from missions.errors import UnknownMission
-from missions.models import Mission
+from missions.models import Archived, Mission
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
 START = frozenset({"operators", "supervisors"})
+SCHEDULE = frozenset({"operators"})
 STEER = frozenset({"operators"})
+LIMIT = frozenset({"operators"})
 OPERATORS_ONLY = frozenset({"retry", "rollback"})  # the controls that only who steers may ask for
 
 
@@ -32,6 +34,20 @@ def sees_all(user: User | AnonymousUser) -> bool:
 def may_start(user: User | AnonymousUser) -> bool:
     """Whether a person may start missions."""
     return _in_any(user, START)
+
+
+def may_schedule(user: User | AnonymousUser) -> bool:
+    """Whether a person sees, makes and changes schedules: operators and administrators."""
+    return _in_any(user, SCHEDULE)
+
+def may_limit(user: User | AnonymousUser) -> bool:
+    """Whether a person may set limits and circuits: operators and administrators."""
+    return _in_any(user, LIMIT)
+
+
+def may_thaw(user: User | AnonymousUser) -> bool:
+    """Whether a person may thaw a frozen installation: administrators."""
+    return user.is_active and user.is_superuser
 
 
 def may_direct(user: User | AnonymousUser, mission: Mission) -> bool:
@@ -55,6 +71,14 @@ def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:
     if sees_all(user):
         return missions
     return missions.filter(brief__started_by=user.pk) if user.is_active and user.pk else missions.none()
+
+
+def visible_archive(user: User | AnonymousUser) -> QuerySet[Archived]:
+    """The archived missions that a person may see, by the same rule."""
+    archived = Archived.objects.filter(removed_at__isnull=False, returned_at=None)
+    if sees_all(user):
+        return archived
+    return archived.filter(started_by_id=user.pk) if user.is_active and user.pk else archived.none()
 
 
 def visible_mission(user: User | AnonymousUser, uid: uuid.UUID) -> Mission:

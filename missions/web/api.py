@@ -31,8 +31,8 @@ from missions.web.serializers import (
     ending,
 )
 
-RESERVED = ("decision:", "effect:", "child:", "permit:", "control", "attend:")
-WAITS = ("decision", "signal", "timer", "tool")
+RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "control", "attend:")
+WAITS = ("decision", "limit", "signal", "child", "mission", "timer", "tool")
 
 
 class MissionsView(Endpoint):
@@ -45,7 +45,7 @@ class MissionsView(Endpoint):
         parameters=[
             text_parameter("state", "Only missions in this state.", enum=list(State.values)),
             text_parameter("type", "Only missions of this type."),
-            text_parameter("waiting_on", "`decision`, `signal`, `timer`, `tool`, or exactly as in `signal:NAME`."),
+            text_parameter("waiting_on", f"One of {', '.join(WAITS)}, or exactly as in `signal:NAME`."),
             text_parameter("q", "Part of the title, or the id."),
             CURSOR, LIMIT,
         ],
@@ -144,10 +144,10 @@ class SignalsView(Endpoint):
 
 
 def refuse_reserved(name: str, key: str | None) -> None:
-    """Answers to decisions travel as signals: a forged name, or a taken key, would pass for one or suppress it."""
+    """What the engine tells travels as signals: a forged name, or a taken key, would pass for one or suppress it."""
     for field, text in (("name", name), ("key", key or "")):
-        if text.startswith(RESERVED):
-            raise field_problem(field, f"A {field} may not begin with {' or '.join(RESERVED)}.", code="reserved_name")
+        if f"{text}:".startswith(RESERVED):  # also such a name alone
+            raise field_problem(field, f"A {field} may not begin with {', '.join(RESERVED)}.", code="reserved_name")
 
 
 def send(mission: Mission, name: str, payload: dict[str, Any], key: str | None, sender: str) -> bool:

@@ -9,6 +9,10 @@ from missions.web import (
     schema,  # noqa: F401  (tells the OpenAPI generator of the token scheme)
 )
 from missions.web.api import MissionsView, MissionView, SignalsView
+from missions.web.archive_api import ArchivedView, ArchiveView
+from missions.web.files_api import ArtifactsView, ArtifactView
+from missions.web.freeze_api import FreezeView, ThawView
+from missions.web.limits_api import CircuitView, LimitsView, LimitView
 from missions.web.record_api import (
     CheckpointsView,
     EffectsView,
@@ -18,6 +22,7 @@ from missions.web.record_api import (
     VerifyView,
 )
 from missions.web.registry_api import MissionTypesView, ToolsView
+from missions.web.schedules_api import ScheduleRunView, SchedulesView, ScheduleView
 
 urlpatterns = [
     path("missions", MissionsView.as_view(), name="api-missions"),
@@ -25,6 +30,8 @@ urlpatterns = [
     path("missions/<uuid:uid>/journal", JournalView.as_view(), name="api-journal"),
     path("missions/<uuid:uid>/checkpoints", CheckpointsView.as_view(), name="api-checkpoints"),
     path("missions/<uuid:uid>/effects", MissionEffectsView.as_view(), name="api-mission-effects"),
+    path("missions/<uuid:uid>/artifacts", ArtifactsView.as_view(), name="api-artifacts"),
+    path("missions/<uuid:uid>/artifacts/<str:digest>", ArtifactView.as_view(), name="api-artifact"),
     path("missions/<uuid:uid>/timelines", TimelinesView.as_view(), name="api-timelines"),
     path("missions/<uuid:uid>/signals", SignalsView.as_view(), name="api-signals"),
     path("missions/<uuid:uid>/verify", VerifyView.as_view(), name="api-verify"),
@@ -37,7 +44,17 @@ urlpatterns = [
     path("missions/<uuid:uid>/rollback", control_api.RollbackView.as_view(), name="api-rollback"),
     path("missions/<uuid:uid>/fork", control_api.ForkView.as_view(), name="api-fork"),
     path("missions/<uuid:uid>/replay", control_api.ReplayView.as_view(), name="api-replay"),
+    path("archive", ArchiveView.as_view(), name="api-archive"),
+    path("archive/<uuid:archived_id>", ArchivedView.as_view(), name="api-archived"),
+    path("freeze", FreezeView.as_view(), name="api-freeze"),
+    path("freeze/thaw", ThawView.as_view(), name="api-thaw"),
     path("effects", EffectsView.as_view(), name="api-effects"),
     path("mission-types", MissionTypesView.as_view(), name="api-mission-types"),
+    path("schedules", SchedulesView.as_view(), name="api-schedules"),
+    path("schedules/<slug:name>", ScheduleView.as_view(), name="api-schedule"),
+    path("schedules/<slug:name>/run", ScheduleRunView.as_view(), name="api-schedule-run"),
     path("tools", ToolsView.as_view(), name="api-tools"),
+    path("tools/<str:name>/circuit", CircuitView.as_view(), name="api-circuit"),
+    path("limits", LimitsView.as_view(), name="api-limits"),
+    path("limits/<int:limit_id>", LimitView.as_view(), name="api-limit"),
 ]

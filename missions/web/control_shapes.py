@@ -67,6 +67,14 @@ class UndoneEffectShape(serializers.Serializer[Any]):
     undo = serializers.CharField(help_text="The tool that undoes it; empty where none does.")
 
 
+class LeftChildShape(serializers.Serializer[Any]):
+    """A mission that was started after the point and still runs."""
+
+    uid = serializers.UUIDField()
+    title = serializers.CharField()
+    state = serializers.ChoiceField(State.choices)
+
+
 class PreviewShape(serializers.Serializer[Any]):
     """What a rollback would keep and undo."""
 
@@ -78,6 +86,7 @@ class PreviewShape(serializers.Serializer[Any]):
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Effects by fate.")
     effects = UndoneEffectShape(many=True)
     decisions = serializers.ListField(child=serializers.CharField(), help_text="Open decisions that are withdrawn.")
+    children = LeftChildShape(many=True, help_text="Missions that it started and that are cancelled, undoing theirs.")
     digest = serializers.CharField()
 
 

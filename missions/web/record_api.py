@@ -16,7 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from missions.engine import history
-from missions.models import RESTORING, Effect, EffectState, Entry, Kind, Mission, Timeline
+from missions.engine.registry import checkpoint_of
+from missions.models import Effect, EffectState, Entry, Kind, Mission, Timeline
 from missions.web import ledger
 from missions.web.access import visible_mission, visible_missions
 from missions.web.endpoint import Endpoint
@@ -68,9 +69,9 @@ class CheckpointsView(Endpoint):
         responses={200: listed("CheckpointList", CheckpointSerializer), **PROBLEMS},
     )
     def get(self, request: Request, uid: uuid.UUID) -> Response:
-        """List checkpoints in the order of seq."""
+        """List checkpoints in the order of seq: the kinds of entries that the type's strategy names."""
         mission, params = visible_mission(request.user, uid), request.query_params
-        rows = entries_of(mission, params).filter(kind__in=RESTORING)
+        rows = entries_of(mission, params).filter(kind__in=checkpoint_of(mission.type).kinds)
         return Response(entry_page(rows, params, CheckpointSerializer))
 
 

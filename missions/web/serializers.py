@@ -6,14 +6,18 @@ Owns no rule beyond form. Bodies are strict: a field of another type or an unkno
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from missions.engine import history
-from missions.models import Mission, Outcome, State
+from missions.engine import accounts, history
+from missions.engine.budgets import Spent
+from missions.models import Mission, OnFailure, Outcome, State
+from missions.web import progress, relation_shapes
+from missions.web.account import BudgetShape, SpendShape
 from missions.web.summaries import summary
 
 UNKNOWN_FIELD = "There is no such field."
@@ -79,12 +83,24 @@ class StartBody(Body):
     key = Text(max_length=200, required=False, allow_null=True, default=None)
     start_at = Moment(required=False, allow_null=True, default=None, help_text="Not before this time.")
     priority = Whole(min_value=-100, max_value=100, required=False, default=0, help_text="Higher runs first.")
+    budget = serializers.DictField(
+        required=False, allow_null=True, default=None,
+        help_text="Limits over those of the type: steps, effects, wall (seconds), cost, tokens.",
+    )
+    deadline_at = Moment(required=False, allow_null=True, default=None, help_text="It is stopped if it runs then.")
+    after = serializers.ListField(
+        child=serializers.UUIDField(), required=False, default=list, help_text="Only once these missions have ended."
+    )
+    on_failure = serializers.ChoiceField(
+        OnFailure.choices, required=False, default=OnFailure.FAIL,
+        help_text="What to do where one of those fails, is cancelled or is refused.",
+    )
 
 
 class SignalBody(Body):
     """A message to a mission."""
 
-    name = Text(max_length=200, help_text="Not `decision:…` or `effect:…`, which only Standfast sends.")
+    name = Text(max_length=200, help_text="Not `decision:…` and the like, which only Standfast sends.")
     payload = serializers.DictField(required=False, default=dict)
     key = Text(max_length=200, required=False, allow_null=True, default=None)
 
@@ -101,8 +117,8 @@ class SignalReceipt(serializers.Serializer[Any]):
 class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
-    kind = serializers.ChoiceField(["decision", "signal", "timer", "tool"])
-    what = serializers.CharField(help_text="The decision's id, the signal's or the tool's name.")
+    kind = serializers.ChoiceField(["decision", "limit", "signal", "child", "mission", "timer", "tool"])
+    what = serializers.CharField(help_text="The id of the decision or mission, the name of the limit, signal or tool.")
     since = serializers.DateTimeField(allow_null=True)
     due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")
 
@@ -128,6 +144,8 @@ class MissionSerializer(serializers.Serializer[Any]):
     step = serializers.CharField(help_text="Where it is: the path of its last entry.")
     timeline = serializers.IntegerField()
     attempt = serializers.IntegerField()
+    priority = serializers.IntegerField()
+    deadline_at = serializers.DateTimeField(allow_null=True)
     verdict = serializers.SerializerMethodField()
     error = serializers.SerializerMethodField()
     started_by = serializers.SerializerMethodField()
@@ -165,16 +183,69 @@ class MissionSerializer(serializers.Serializer[Any]):
         return end.ended_at if end else None
 
 
+class ProgressShape(serializers.Serializer[Any]):
+    """What a call that is under way has reported last."""
+
+    path = serializers.CharField()
+    progress = serializers.JSONField(allow_null=True, help_text="In the call's own terms.")
+    attempt = serializers.IntegerField()
+    reported_at = serializers.DateTimeField()
+
+
 class MissionDetailSerializer(MissionSerializer):
-    """A mission on its own, with its input."""
+    """A mission on its own, with its input, its account and the missions around it."""
 
     input = serializers.SerializerMethodField()
+    spend = serializers.SerializerMethodField()
+    budget = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+    parent = serializers.SerializerMethodField()  # type: ignore[assignment]  # a field, not the base's property
+    children = serializers.SerializerMethodField()
+    after = serializers.SerializerMethodField()
+
+    def to_representation(self, instance: Mission) -> dict[str, Any]:
+        """The shape; the account is read once."""
+        self._ledger = accounts.ledger_of(instance)
+        told: dict[str, Any] = super().to_representation(instance)
+        return told
+
+    @extend_schema_field(SpendShape)
+    def get_spend(self, mission: Mission) -> dict[str, Any]:
+        """What it has used, on all timelines."""
+        return SpendShape(self._ledger.spent if self._ledger is not None else Spent()).data
+
+    @extend_schema_field(BudgetShape(allow_null=True))
+    def get_budget(self, mission: Mission) -> dict[str, Any] | None:
+        """Null where nothing is limited."""
+        return (accounts.limits(self._ledger) or None) if self._ledger is not None else None
+
+    @extend_schema_field(ProgressShape(allow_null=True))
+    def get_progress(self, mission: Mission) -> dict[str, Any] | None:
+        """Null where nothing that is under way has reported anything."""
+        found = progress.latest(mission)
+        return ProgressShape(found).data if found is not None else None
 
     def get_input(self, mission: Mission) -> dict[str, Any]:
         """As it was checked at the start, defaults filled in."""
         first = history.entries(mission.pk, limit=1)
         given: Mapping[str, Any] = first[0].payload.get("input", {}) if first else {}
         return dict(given)
+
+    @extend_schema_field(serializers.UUIDField(allow_null=True))
+    def get_parent(self, mission: Mission) -> uuid.UUID | None:
+        """The mission that started it; null for most."""
+        found = relation_shapes.parent_of(mission)
+        return found.uid if found else None
+
+    @extend_schema_field(relation_shapes.ChildShape(many=True))
+    def get_children(self, mission: Mission) -> list[dict[str, Any]]:
+        """The missions that it started, at most the latest hundred."""
+        return relation_shapes.children_of(mission)
+
+    @extend_schema_field(relation_shapes.AwaitedShape(many=True))
+    def get_after(self, mission: Mission) -> list[dict[str, Any]]:
+        """The missions that had or have to end before it starts."""
+        return relation_shapes.awaited_by(mission)
 
 
 class EntrySerializer(serializers.Serializer[Any]):

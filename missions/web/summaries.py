@@ -47,8 +47,17 @@ def _answered(payload: Json) -> str:
     return f"{verdict} by {by}" if by else verdict
 
 
+def _spent(payload: Json) -> str:
+    cost, tokens = str(payload.get("cost", "0")), payload.get("tokens", 0)
+    told = [cost] if cost != "0" or not tokens else []
+    return " and ".join([*told, *([f"{tokens} tokens"] if tokens else [])])
+
+
 def _signal(payload: Json) -> str:
     name = payload.get("name", "")
+    if payload.get("child"):
+        end = payload.get("payload") or {}
+        return f"Child ended: {_title(payload)}: {end.get('verdict') or end.get('state') or ''}"
     return f"No {name} in time" if payload.get("timed_out") else f"Received {name}"
 
 
@@ -70,7 +79,7 @@ TELLERS: dict[str, Callable[[Json], str]] = {
     Kind.OUTCOME: _outcome,
     Kind.SLEEP: lambda p: f"Sleeps until {p.get('until', '')}",
     Kind.SLEPT: lambda p: "Woke up",
-    Kind.AWAIT: lambda p: f"Waits for {p.get('name', '')}",
+    Kind.AWAIT: lambda p: f"Waits for {f'child: {_title(p)}' if p.get('child') else p.get('name', '')}",
     Kind.SIGNAL: _signal,
     Kind.COMPLETED: lambda p: f"Completed: {p.get('summary') or p.get('verdict') or ''}",
     Kind.FAILED: lambda p: f"Failed: {_error(p)}",
@@ -84,5 +93,6 @@ TELLERS: dict[str, Callable[[Json], str]] = {
     Kind.SPAWNED: lambda p: f"Started {_title(p)}",
     Kind.PATCHED: lambda p: f"{'With' if p.get('on') else 'Without'} the patch {p.get('name', '')}",
     Kind.UPGRADED: lambda p: f"Goes on with version {p.get('to', '')}",
+    Kind.SPENT: lambda p: f"Spent {_spent(p)}" + (f" on {p['what']}" if p.get("what") else ""),
     Kind.ARTIFACT: lambda p: f"Kept {p.get('name', '')}",
 }

@@ -8,6 +8,8 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from missions.engine import freezing
+from missions.web.access import may_schedule
 from observability.console.waiting import open_for
 
 
@@ -18,5 +20,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "DEBUG": settings.DEBUG,
         "section": request.path_info.strip("/").partition("/")[0],
         "queue_open": SimpleLazyObject(lambda: open_for(user)),
+        "may_schedule": SimpleLazyObject(lambda: may_schedule(user)),
+        "frozen": SimpleLazyObject(freezing.current),
         "user_groups": SimpleLazyObject(lambda: ", ".join(user.groups.order_by("name").values_list("name", flat=True))),
     }

@@ -5,6 +5,7 @@ The schema's own check has the last word; the form only collects, keeps what was
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -12,17 +13,19 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from missions.engine.starting import TITLE_LENGTH
+from missions.engine.starting import PRIORITIES, TITLE_LENGTH
 from missions.errors import InvalidInput
+from observability.console.dressing import DressedForm
 
 LONG_TEXTS = ("note", "comment", "description", "text", "body", "instructions", "goal", "message")
 LONG_FROM = 300  # a text that may be this long gets a text area
-TITLE, ONCE = "form-title", "form-once"  # no property of an input can be called so
+TITLE, PRIORITY, DEADLINE, ONCE = "form-title", "form-priority", "form-deadline", "form-once"  # no input's properties
+OWN = {"title": TITLE, "priority": PRIORITY, "deadline_at": DEADLINE}  # as the verb names them in a refusal
 Schema = dict[str, Any]
 Check = Callable[[dict[str, Any]], Any]  # raises InvalidInput
 
 
-class StartForm(forms.Form):
+class StartForm(DressedForm):
     """One field a property of the input; `once` makes a double submit start one mission."""
 
     def __init__(self, schema: Schema, check: Check, data: QueryDict | None = None) -> None:
@@ -32,25 +35,9 @@ class StartForm(forms.Form):
         self.properties = {name: _resolved(part, schema) for name, part in schema.get("properties", {}).items()}
         for name, part in self.properties.items():
             self.fields[name] = _field(name, part, required=name in required)
-        title = forms.CharField(label="Title", required=False, max_length=TITLE_LENGTH, help_text="How it is listed.")
-        self.fields[TITLE] = title
-        self.fields[ONCE] = forms.CharField(initial=lambda: uuid.uuid4().hex, max_length=64, widget=forms.HiddenInput)
-        for field in self.fields.values():
-            _dress(field)
+        self.fields |= _own_fields()
         self.earlier = ""  # the mission that this form had already started with other values
-        if self.is_bound:
-            self._mark_errors()
-
-    def _mark_errors(self) -> None:
-        """Tie errors to their fields for assistive technology; Django does so for help texts only."""
-        for name in self.errors:
-            if name in self.fields:
-                self.fields[name].widget.attrs["aria-invalid"] = "true"
-                self.fields[name].widget.attrs["aria-describedby"] = self._described_by(name)
-
-    def _described_by(self, name: str) -> str:
-        base = self[name].auto_id
-        return f"{base}_helptext {base}_error" if self.fields[name].help_text else f"{base}_error"
+        self.dress()
 
     def clean(self) -> dict[str, Any]:
         """Ask the schema about all fields at once, also about those beside a field that is already marked."""
@@ -65,6 +52,16 @@ class StartForm(forms.Form):
     def title(self) -> str:
         """The title that was typed, or nothing."""
         return str(self.cleaned_data.get(TITLE) or "")
+
+    @property
+    def priority(self) -> int:
+        """Higher runs first."""
+        return self.cleaned_data.get(PRIORITY) or 0
+
+    @property
+    def deadline_at(self) -> dt.datetime | None:
+        """The time that was given, if any."""
+        return self.cleaned_data.get(DEADLINE)
 
     @property
     def once(self) -> str:
@@ -85,10 +82,12 @@ class StartForm(forms.Form):
         marked = set(self.errors)
         for error in refused.errors:
             name = str(error["field"]).partition(".")[0]
+            name = name if name in self.properties else OWN.get(name, name)
             if name in marked:
                 continue
             known = name in self.fields
             self.add_error(name if known else None, self._in_words(name, str(error["message"])))
+            self.mark(name)
         if not refused.errors:
             self.add_error(None, str(refused))
 
@@ -101,6 +100,23 @@ class StartForm(forms.Form):
     def renew(self) -> None:
         """Take a new once-token: what is sent next starts another mission."""
         self.data = {**{name: self.data[name] for name in self.data}, self.add_prefix(ONCE): uuid.uuid4().hex}
+
+
+def _own_fields() -> dict[str, forms.Field]:
+    """What every start takes beside its input."""
+    low, high = PRIORITIES
+    when = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    return {
+        TITLE: forms.CharField(label="Title", required=False, max_length=TITLE_LENGTH, help_text="How it is listed."),
+        PRIORITY: forms.IntegerField(
+            label="Priority", required=False, min_value=low, max_value=high,
+            help_text="From -100 to 100; higher runs first.", widget=forms.TextInput(attrs={"inputmode": "numeric"}),
+        ),
+        DEADLINE: forms.DateTimeField(
+            label="Deadline", required=False, widget=when, help_text="In UTC. If it still runs then, it is stopped."
+        ),
+        ONCE: forms.CharField(initial=lambda: uuid.uuid4().hex, max_length=64, widget=forms.HiddenInput),
+    }  # fmt: skip
 
 
 def _resolved(part: Schema, root: Schema) -> Schema:
@@ -157,18 +173,3 @@ def _text(name: str, part: Schema, shown: dict[str, Any]) -> forms.Field:
     return forms.CharField(
         max_length=part.get("maxLength"), min_length=part.get("minLength"), strip=True, widget=widget, **shown
     )
-
-
-def _dress(field: forms.Field) -> None:
-    """The classes of the console's form components."""
-    widget = field.widget
-    if isinstance(widget, forms.CheckboxInput):
-        widget.attrs["class"] = "checkbox"
-    elif isinstance(widget, forms.Select):
-        widget.attrs["class"] = "select"
-    elif isinstance(widget, forms.Textarea):
-        widget.attrs["class"] = "textarea"
-    elif not isinstance(widget, forms.HiddenInput):
-        short = isinstance(field, forms.IntegerField | forms.DecimalField)  # a FloatField is an IntegerField
-        widget.attrs["class"] = "input input--short" if short else "input"
-        widget.attrs["autocomplete"] = "off"

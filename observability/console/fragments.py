@@ -18,7 +18,7 @@ from django.urls import reverse
 
 from missions.models import Mission
 from observability.console.branches import Lineage, branches_of, lineage_of
-from observability.console.heads import head_of, ledger_of
+from observability.console.heads import artifacts_of, head_of, ledger_of
 from observability.console.steering import desk_of
 from observability.console.waiting import open_for
 from observability.projections import Observation, narrate, observe
@@ -73,6 +73,12 @@ def mission_header(mission: Mission, *, oob: bool = False) -> str:
 def effects_ledger(mission: Mission, *, oob: bool = False) -> str:
     """`#effects-UID`."""
     return render_to_string("missions/effects.html", {"mission": mission, "lines": ledger_of(mission), "oob": oob})
+
+
+def artifacts(mission: Mission, *, oob: bool = False) -> str:
+    """`#artifacts-UID`."""
+    context = {"mission": mission, "artifacts": artifacts_of(mission), "oob": oob}
+    return render_to_string("missions/artifacts.html", context)
 
 
 def controls(mission: Mission, power: str, *, oob: bool = False) -> str:

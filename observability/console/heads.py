@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from missions.engine import history
-from missions.models import Effect, Entry, Mission, Outcome, State, Worker
+from missions.engine import accounts, history
+from missions.engine.registry import checkpoint_of
+from missions.models import Artifact, Effect, Entry, Mission, Outcome, State, Worker
+from missions.web.progress import Reported, latest
 from observability import stream
+from observability.console.family import Family, family_of
 from observability.console.listing import decisions_of, wait_in_words
 from observability.console.steering import next_step, paused_by, pending_of
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
 from observability.told_by_tools import reference, what
 
+ARTIFACTS = 100
 LOOK_BACK = 10  # how many items are read to find the last one that says where the mission is
 WAITS = {"asked", "sleep", "await"}  # what it waits for is told by itself
 
@@ -29,6 +34,11 @@ class Head:
     where: str  # the last thing that happened before it began to wait
     worker: Worker | None
     outcome: Outcome | None
+    account: str  # what it has used of its budget
+    deadline: dt.datetime | None  # when its time is used up
+    progress: Reported | None
+    checkpoint: str  # the type's strategy in words
+    family: Family
     pending: list[str]  # what was asked of it and is not done yet
     paused_by: str  # who paused it, and what they said
     next_step: str  # what a person can do, where it needs one
@@ -49,16 +59,33 @@ class EffectLine:
     reference: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArtifactLine:
+    """One artifact, and what its address ends with."""
+
+    artifact: Artifact
+    digest: str
+
+
 def head_of(mission: Mission) -> Head:
     """A mission's head. `mission` comes with its brief and outcome."""
     recent = narrate([one for one in stream.earlier(mission.pk, limit=LOOK_BACK)[0] if one.kind not in WAITS])
+    ledger = accounts.ledger_of(mission)
     return Head(
         mission=mission, badge=STATES[mission.state], wait=wait_in_words(mission, decisions_of([mission])),
         where=recent[-1].sentence if recent else "",
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
-        outcome=getattr(mission, "outcome", None), pending=pending_of(mission), paused_by=paused_by(mission),
-        next_step=next_step(mission),
+        outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
+        deadline=ledger.deadline if ledger else None, progress=latest(mission),
+        checkpoint=checkpoint_of(mission.type).words, family=family_of(mission), pending=pending_of(mission),
+        paused_by=paused_by(mission), next_step=next_step(mission),
     )  # fmt: skip
+
+
+def artifacts_of(mission: Mission) -> list[ArtifactLine]:
+    """The first of a mission's artifacts, in the order in which they were kept; the API has all."""
+    rows = Artifact.objects.filter(mission_id=mission.pk).order_by("seq")[:ARTIFACTS]
+    return [ArtifactLine(artifact=row, digest=bytes(row.digest).hex()) for row in rows]
 
 
 def ledger_of(mission: Mission) -> list[EffectLine]:

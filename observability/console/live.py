@@ -82,7 +82,10 @@ def surroundings(mission_id: int, power: str) -> dict[str, str]:
     """The fragments around the rail for one kind of viewer, by name."""
     mission = Mission.objects.select_related("brief__started_by", "outcome").get(pk=mission_id)
     header, effects = fragments.mission_header(mission, oob=True), fragments.effects_ledger(mission, oob=True)
-    told = {"header": header, "effects": effects, "timelines": fragments.timelines(mission, oob=True)}
+    told = {
+        "header": header, "effects": effects, "artifacts": fragments.artifacts(mission, oob=True),
+        "timelines": fragments.timelines(mission, oob=True),
+    }  # fmt: skip
     return told | ({"controls": fragments.controls(mission, power, oob=True)} if power else {})
 
 

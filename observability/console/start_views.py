@@ -51,7 +51,7 @@ def _started(request: SignedInRequest, kind: MissionType, form: StartForm) -> Mi
     try:
         mission, _ = starting.start(
             kind.name, form.mission_input(), title=form.title, key=f"console:{form.once}", started_by=request.user,
-            via="console",
+            via="console", priority=form.priority, deadline_at=form.deadline_at,
         )  # fmt: skip
     except InvalidInput as refused:
         form.add_refusals(refused)

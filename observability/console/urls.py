@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from django.urls import path
 
-from observability.console import bulk_views, control_views, roll_back_views, start_views, views
+from observability.console import (
+    bulk_views,
+    control_views,
+    freeze_views,
+    operations,
+    roll_back_views,
+    start_views,
+    views,
+)
 
 VERBS = ("pause", "stop", "resume", "retry", "cancel")
 
@@ -12,6 +20,9 @@ urlpatterns = [
     path("", views.missions, name="missions"),
     path("start/", start_views.choose, name="mission-start"),
     path("start/<str:type>/", start_views.start, name="mission-start-type"),
+    path("archive/", operations.archive, name="archive"),
+    path("archive/<uuid:archived_id>/", operations.archived, name="archived"),
+    path("freeze/", freeze_views.freeze, name="freeze"),
     path("bulk/", bulk_views.steer_many, name="missions-bulk"),
     path("<uuid:uid>/", views.mission, name="mission"),
     *(path(f"<uuid:uid>/{verb}/", control_views.control, {"verb": verb}, name=f"mission-{verb}") for verb in VERBS),

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
@@ -16,11 +16,11 @@ from missions.engine.controls import REASON_LENGTH
 from missions.engine.registry import all_types
 from missions.errors import UnknownMission
 from missions.models import Mission, State
-from missions.web.access import may_start, may_steer, visible_mission
+from missions.web.access import may_start, may_steer, visible_archive, visible_mission
 from observability import stream
 from observability.console import fragments, listing
 from observability.console.branches import branches_of
-from observability.console.heads import head_of, ledger_of
+from observability.console.heads import artifacts_of, head_of, ledger_of
 from observability.console.requests import SignedInRequest
 from observability.console.steer_forms import BulkForm
 from observability.console.steering import desk_of, power_of
@@ -52,12 +52,14 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
         power = power_of(request.user, found)
         context = _rail_context(found, request.GET.get("view", ""), request.GET.get("before", ""), power)
     except UnknownMission:
+        if visible_archive(request.user).filter(uid=uid).exists():
+            return redirect("archived", uid)
         return render(request, "missions/missing.html", status=404)
     except stream.BadCursor as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=400)
     around = {
         "head": head_of(found), "lines": ledger_of(found), "desk": desk_of(found, power), "power": power,
-        "branches": branches_of(found), "reason_length": REASON_LENGTH,
+        "branches": branches_of(found), "reason_length": REASON_LENGTH, "artifacts": artifacts_of(found),
     }  # fmt: skip
     return render(request, "missions/mission.html", {**context, **around})
 

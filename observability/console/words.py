@@ -44,14 +44,15 @@ REASONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """What a mission waits for; `before` and `after` stand around `name`, which leads to the decision if it is one."""
+    """What a mission waits for; `before` and `after` stand around `name`, which leads there if it is a page."""
 
-    kind: str  # decision, signal, timer, tool, attention
+    kind: str  # decision, limit, signal, mission, timer, tool, attention
     icon: str
     name: str
     before: str = ""
     after: str = ""
     decision: str = ""
+    mission: str = ""
 
 
 def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list[str]) -> Wait | None:
@@ -71,8 +72,15 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         return Wait(kind=kind, icon="people", before=f"{who}: ", name=clean(sentence) or "a decision", decision=name)
     if kind == "signal":
         return Wait(kind=kind, icon="mail", before="the message ", name=f"“{phrase(name.replace('_', ' '))}”")
+    if kind in ("child", "mission"):
+        before = "the end of " if kind == "child" else "its turn after "
+        return Wait(kind="mission", icon="mission", before=before, name="another mission", mission=name)
     if kind == "timer":
         return Wait(kind=kind, icon="timer", name="a set time")
+    if kind == "limit":
+        scope, _, limited = name.partition(":")
+        what = f"the limit on all {scope}s" if limited == "*" else f"the limit on {phrase(limited)}"
+        return Wait(kind=kind, icon="people", before="its turn: ", name=what)
     if kind == "tool":
         return Wait(kind=kind, icon="retry", name=phrase(name), after=" to answer again")
     return None

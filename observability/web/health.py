@@ -14,6 +14,8 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from missions.engine import freezing
+from missions.models import Mission, State
 from observability.tasks import living_workers
 
 
@@ -30,7 +32,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     """200 when the database answers, is migrated, and a mission worker lives; else 503 and what is missing."""
     faults = _faults()
     checks = {name: faults.get(name, "ok") for name in ("database", "migrations", "workers")}
-    body = {"status": "unavailable" if faults else "ok", "checks": checks}
+    body = {"status": "unavailable" if faults else "ok", "checks": checks, **({} if faults else _attention())}
     response = JsonResponse(body, status=503 if faults else 200)
     response._has_been_logged = True  # type: ignore[attr-defined]  # it is asked every few seconds: no error a time
     return response
@@ -46,6 +48,13 @@ def _faults() -> dict[str, str]:
     except DatabaseError:
         return {"database": "does not answer", "migrations": "not checked", "workers": "not checked"}
     return {} if known > late else {"workers": "none is alive: run `manage.py runmissions`"}
+
+
+def _attention() -> dict[str, object]:
+    """What needs a person, and no load balancer: a freeze, and missions in quarantine."""
+    frozen = freezing.current()
+    paused = Mission.objects.filter(state=State.PAUSED, reason="quarantined").count()
+    return {"frozen": frozen.why if frozen else "", "quarantined": paused}
 
 
 def _unapplied() -> int:

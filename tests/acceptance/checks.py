@@ -50,11 +50,12 @@ def repeated_records(facts: Facts) -> list[str]:
     """Steps, decisions and effects that were recorded twice, and missions that ended twice."""
     wrong = []
     for mission, entries in _by_mission(facts).items():
-        once = [(e["kind"], e["path"]) for e in entries if e["kind"] in ONCE]
+        once: list[tuple[object, ...]] = [(e["timeline"], e["kind"], e["path"]) for e in entries if e["kind"] in ONCE]
         once += [(e["kind"], e["payload"]["decision"]) for e in entries if e["kind"] in ("asked", "answered")]
         once += [("intent", e["payload"]["key"]) for e in entries if e["kind"] == "intent"]
-        once += [("done", e["path"]) for e in entries if e["kind"] == "outcome" and e["payload"]["state"] == "done"]
-        once += [("end", "") for e in entries if e["kind"] in ("completed", "failed", "cancelled")]
+        done = [e for e in entries if e["kind"] == "outcome" and e["payload"]["state"] == "done"]
+        once += [(e["timeline"], "done", e["path"]) for e in done]
+        once += [(e["timeline"], "end", "") for e in entries if e["kind"] in ("completed", "failed", "cancelled")]
         wrong += [f"{mission}: {twice}" for twice in _more_than_once(once)]
     return wrong
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from missions.authoring import Context, Verdict, mission
+from missions.authoring import Checkpoint, Context, StepCall, ToolCall, Verdict, mission, tool
 
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"
+MIGRATED = "sample rows migrated"
 _attempt: contextvars.ContextVar[str] = contextvars.ContextVar("attempt")
 
 
@@ -88,6 +89,31 @@ async def plod(m: Context, request: Plod) -> Verdict:
     return Verdict("plodded", data={"done": done})
 
 
+class Migrate(BaseModel):
+    """How many rows, and how many of them between two cursors."""
+
+    rows: int
+    interval: int
+
+
+def migrate_rows(call: StepCall, rows: int, interval: int) -> int:
+    """Migrate rows into files of the workspace, an interval of them at a time; log each interval that is done."""
+    parts = call.workspace / "parts"
+    parts.mkdir(exist_ok=True)
+    for first in range(call.resume_cursor or 0, rows, interval):
+        lines = "".join(f"{row},{row * row % 97}\n" for row in range(first, first + interval))
+        (parts / f"{first:09}.csv").write_text(lines)
+        logger.info(f"{MIGRATED}: {call.mission_id} {first}")
+        call.heartbeat({"done": first + interval, "total": rows}, first + interval)
+    return sum(path.read_text().count("\n") for path in parts.iterdir())
+
+
+@mission("test.migrate", version=1, title="Migrate", checkpoint=Checkpoint(interval=0))
+async def migrate(m: Context, request: Migrate) -> Verdict:
+    """One long step with a cursor."""
+    return Verdict("migrated", data={"rows": await m.step("migrate", migrate_rows, request.rows, request.interval)})
+
+
 class Listen(BaseModel):
     """For how many signals to wait."""
 
@@ -99,3 +125,50 @@ async def listen(m: Context, request: Listen) -> Verdict:
     """Wait for one signal after the other, and park in between."""
     heard = [await m.wait_for_signal("tick", timeout=3600) for _ in range(request.signals)]
     return Verdict("heard", data={"heard": [signal and signal["number"] for signal in heard]})
+
+
+class Brood(BaseModel):
+    """How many children."""
+
+    children: int
+
+
+class Chick(BaseModel):
+    """Which child."""
+
+    number: int
+
+
+@mission("test.chick", version=1, title="Chick")
+async def chick(m: Context, request: Chick) -> Verdict:
+    """Grow for one step."""
+    _enter(m)
+    return Verdict("grown", data={"number": await m.step("grow", spin, 0, request.number, 0.01)})
+
+
+@mission("test.brood", version=1, title="Brood")
+async def brood(m: Context, request: Brood) -> Verdict:
+    """Start children and wait for all of them."""
+    handles = [await m.spawn("test.chick", {"number": number}) for number in range(request.children)]
+    return Verdict("grown up", data={"numbers": [end.data["number"] for end in await m.join_all(handles)]})
+
+@tool(name="sample.turnstile", effect="read")
+async def turnstile(call: ToolCall, seconds: float) -> bool:
+    """Stand in the turnstile"""
+    logger.info(f"turnstile in: {call.mission_id}")
+    await asyncio.sleep(seconds)
+    logger.info(f"turnstile out: {call.mission_id}")
+    return True
+
+
+class Pass(BaseModel):
+    """How long to stand in it."""
+
+    seconds: float
+
+
+@mission("test.pass", version=1, title="Pass")
+async def pass_through(m: Context, request: Pass) -> Verdict:
+    """Pass through the turnstile, where one at a time fits."""
+    await m.tool("sample.turnstile", seconds=request.seconds)
+    return Verdict("passed")

@@ -128,6 +128,11 @@ class System:
             assert worker.running or crash_at, worker.output
         return worker
 
+    def start_nursery(self) -> Process:
+        """Start a process that keeps workers alive as forked children of its own; its log holds theirs."""
+        code = "from tests.acceptance.nursery import main; main()"
+        return self._process("worker-nursery", "manage.py", "shell", "-v", "0", "-c", code)
+
     def close(self) -> None:
         """End the workers and the payment server; the web server and what was recorded stay."""
         for process in self.processes:

@@ -30,7 +30,8 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 
 def test_every_dependency_says_what_it_is_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["peers"]]
     names = {re.split(r"[\[<>=]", requirement)[0] for requirement in wanted}
     assert names == documented("dependencies.md")
 
@@ -40,6 +41,7 @@ def test_lock_files_hold_every_dependency_with_hashes_and_tell_of_no_machine() -
     for lock, wanted in {
         "requirements.lock": project["dependencies"],
         "requirements-dev.lock": [*project["dependencies"], *project["optional-dependencies"]["dev"]],
+        "requirements-peers.lock": project["optional-dependencies"]["peers"],
     }.items():
         text = (ROOT / lock).read_text()
         locked = set(re.findall(r"^([a-z0-9-]+)==", text, flags=re.M))

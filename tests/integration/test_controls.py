@@ -13,12 +13,12 @@ from approvals import votes
 from approvals.models import Decision
 from approvals.policies import document, versions
 from missions.authoring import Context, ToolCall, ToolFailed, Verdict, mission, tool
-from missions.control import preview
+from missions.control import preview, rollback
 from missions.engine import controls, history
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
 from missions.errors import ControlRefused
-from missions.models import Effect, EffectState, Mission, Outcome, Timeline
+from missions.models import Effect, EffectState, Mission, Outcome, Signal, Timeline
 from tests import live_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +46,7 @@ class Till:
 
 
 till = Till()
+CHILDREN = ("Kept", "Left", "Done")
 
 
 @tool(name="till.pay", effect="write", retry_safety="manual", compensate="till.take_back", sentence="Pay {amount}")
@@ -92,6 +93,17 @@ async def slow(m: Context, request: dict[str, Any]) -> None:
     """A step that ends when the test says so."""
     await m.step("long", long_step)
     await m.wait_for_signal("close")
+
+
+@mission("till.chain", version=1)
+async def chain_of_tills(m: Context, request: dict[str, Any]) -> Verdict:
+    """Start a till before and two after a step; the last is done at once."""
+    await m.spawn("till.order", {"tool": "till.pay"}, title="Kept")
+    await m.step("between", noted, "between")
+    await m.spawn("till.order", {"tool": "till.pay"}, title="Left")
+    await m.join(await m.spawn("till.fragile", {}, title="Done"))
+    await m.wait_for_signal("close")
+    return Verdict("closed")
 
 
 async def long_step() -> str:
@@ -211,6 +223,49 @@ def test_rollback_undoes_the_payment_and_the_new_timeline_pays_anew() -> None:
     assert history.verify(run).ok
     generations = Effect.objects.filter(tool="till.pay").order_by("seq").values_list("generation", "state")
     assert list(generations) == [(1, "undone"), (2, "done")]
+
+
+def test_rollback_cancels_the_children_it_leaves_behind_and_undoes_what_they_did() -> None:
+    with live_worker.worker():
+        run = live_worker.parked(begin("till.chain"), "signal:close")
+        kept, left, done = (Mission.objects.get(parent=run.pk, brief__title=title) for title in CHILDREN)
+        paid(left, 5)
+        to_seq = seq_of(run, "step")
+        seen = preview.preview(run, to_seq)
+        assert [(one.uid, one.title, one.state) for one in seen.children] == [(str(left.uid), "Left", "waiting")]
+        assert [one.title for one in preview.preview(run, 1).children] == ["Kept", "Left"]
+        controls.request(run.pk, "rollback", by="olivia", to=to_seq, preview_digest=seen.digest)
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and now.waits_for == "signal:close")
+        live_worker.ended(left)
+    plan = next(e.payload["result"] for e in history.entries(run.pk) if e.path.endswith("/plan#1"))
+    assert plan["children"] == [left.pk]
+    kept.refresh_from_db(), done.refresh_from_db()
+    assert (kept.state, left.state, done.state) == ("waiting", "cancelled", "completed")
+    assert left.outcome.summary == "Its parent was rolled back to before its start."
+    assert Effect.objects.get(mission_id=left.pk, tool="till.pay").state == EffectState.UNDONE
+    assert sorted(till.amounts) == [-5, 1, 1, 2, 2, 5]
+    assert Mission.objects.filter(parent=run.pk, brief__title="Left").count() == 2  # the new timeline has its own
+
+
+def test_preview_is_outdated_once_a_child_that_it_names_has_ended() -> None:
+    with live_worker.worker():
+        run = live_worker.parked(begin("till.chain"), "signal:close")
+        left = Mission.objects.get(parent=run.pk, brief__title="Left")
+        seen = preview.preview(run, seq_of(run, "step"))
+        controls.request(left.pk, "cancel")
+        live_worker.ended(left)
+    now = preview.preview(run, seq_of(run, "step"))
+    assert now.children == () and now.digest != seen.digest
+
+
+def test_child_that_has_ended_is_left_as_it_is_and_one_is_cancelled_once() -> None:
+    with live_worker.worker():
+        run = live_worker.parked(begin(), "signal:amount")
+        rollback.leave_behind(run.pk, 7, 1, "olivia")
+        rollback.leave_behind(run.pk, 7, 1, "olivia")
+        live_worker.ended(run)
+    rollback.leave_behind(run.pk, 7, 2, "olivia")
+    assert kinds(run).count("control") == 1 and Signal.objects.filter(mission_id=run.pk).count() == 1
 
 
 def test_completed_mission_is_rolled_back_and_adopts_what_stands() -> None:

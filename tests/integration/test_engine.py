@@ -18,7 +18,7 @@ from missions.engine.mailbox import deliver
 from missions.engine.starting import start
 from missions.errors import InvalidInput, KeyReused, MissionEnded, UnknownType
 from missions.models import Entry, Kind, Mission, Signal
-from tests import live_worker
+from tests import corners, live_worker
 from tests.conftest import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -244,7 +244,7 @@ def test_fenced_attempt_records_nothing() -> None:
         """Raised the attempt behind the worker's back."""
         if not done["usurped"]:
             done["usurped"] += 1
-            await asyncio.to_thread(_usurp)
+            await asyncio.to_thread(corners.unguarded, _usurp)
 
     def _usurp() -> None:
         with connection.cursor() as cursor:
@@ -270,7 +270,7 @@ def test_worker_that_lost_its_lane_starts_over_and_the_mission_goes_on() -> None
         """Ended the lane's session."""
         if not done["cut"]:
             done["cut"] += 1
-            await asyncio.to_thread(_cut)
+            await asyncio.to_thread(corners.unguarded, _cut)
 
     def _cut() -> None:
         with connection.cursor() as cursor:

@@ -35,7 +35,7 @@ def define(function: Callable[..., Any], *versions: int, name: str = "", continu
     name = name or f"timelines.{next(numbers)}"
     for version in versions or (1,):
         registry._types.pop((name, version), None)
-        registry.register(name, version, "", function, continues)
+        registry.register(name, version, "", function, continues=continues)
     return name
 
 

@@ -13,7 +13,7 @@ from django_q.models import Schedule
 
 from missions.models import Kind, Mission, Worker
 from missions.models.fields import DatabaseNow
-from observability import tasks
+from observability import stuck, tasks
 from observability.models import Check
 from tests import parcels, rail
 from tests.conftest import Clock
@@ -120,7 +120,10 @@ def test_schedules_are_made_once_and_what_people_changed_stays() -> None:
     Schedule.objects.filter(name="rail-gap").update(minutes=30)
     tasks.ensure_schedules()
     ours = Schedule.objects.filter(func__startswith="observability.").order_by("name")
-    expected = [("rail-gap", 30), ("stale-decisions", 5), ("worker-heartbeat", 1)]
+    expected = [
+        ("archive", 60), ("cleaning", 1440), ("rail-gap", 30), ("roll-up", 60), ("stale-decisions", 5), ("stuck", 2),
+        ("worker-heartbeat", 1),
+    ]  # fmt: skip
     assert list(ours.values_list("name", "minutes")) == expected
 
 
@@ -128,8 +131,10 @@ def test_schedules_are_made_once_and_what_people_changed_stays() -> None:
 def test_watches_of_an_idle_system_touch_no_mission_table() -> None:
     tasks.watch_rail()
     tasks.watch_decisions()
+    stuck.watch()
     with CaptureQueriesContext(connection) as asked:
         assert tasks.watch_rail() == "Nothing was written since."
         assert tasks.watch_decisions() == 0
+        assert stuck.watch() == "Nothing was written since."
     of_missions = re.compile(r'(from|join) "?(missions|approvals)_', re.IGNORECASE)
     assert not [query["sql"] for query in asked if of_missions.search(query["sql"])]

@@ -101,6 +101,8 @@ SENTENCES = [
     (item("patched", name="new-scale", on=True), "Goes on with the change “new-scale”."),
     (item("upgraded", to=2), "Version 2 of the code goes on with it."),
     (item("artifact", name="label.pdf"), "Kept the file “label.pdf”."),
+    (item("spent", cost="0.12", tokens=900, what="a summary"), "Spent 0.12 and 900 tokens on a summary."),
+    (item("spent", cost="0", tokens=900, what=""), "Spent 900 tokens."),
 ]  # fmt: skip
 
 

@@ -29,11 +29,29 @@ def test_start_answers_201_with_the_mission_and_writes_its_first_entry(olivia: U
         "id": str(mission.uid), "type": parcels.TYPE, "version": 1, "title": "For Ann", "state": "ready", "reason": "",
         "waiting_for": None, "step": "", "timeline": 1, "attempt": 0, "verdict": None, "error": None,
         "started_by": "olivia", "started_at": body["started_at"], "ended_at": None,
-        "input": {**parcels.INPUT, "note": ""},
+        "input": {**parcels.INPUT, "note": ""}, "spend": {"steps": 0, "effects": 0, "cost": "0", "tokens": 0},
+        "budget": None, "progress": None, "priority": 5, "deadline_at": None, "parent": None, "children": [],
+        "after": [],
     }  # fmt: skip
     assert dt.datetime.fromisoformat(body["started_at"]).utcoffset() is not None
     assert mission.priority == 5
     assert Entry.objects.filter(mission_id=mission.pk).count() == 1
+
+
+def test_start_takes_a_budget_and_the_mission_tells_of_it(olivia: User) -> None:
+    client = client_of(olivia)
+    created = post(client, "/missions", {**REQUEST, "budget": {"steps": 5, "cost": "2.50", "wall": 3600}}).json()
+    started = dt.datetime.fromisoformat(created["started_at"])
+    deadline = dt.datetime.fromisoformat(created["budget"].pop("deadline"))
+    assert created["budget"] == {"steps": 5, "cost": "2.50"} and deadline == started + dt.timedelta(hours=1)
+    shown = client.get(f"{V1}/missions/{created['id']}").json()
+    assert shown["spend"] == {"steps": 0, "effects": 0, "cost": "0", "tokens": 0} and shown["budget"]["steps"] == 5
+
+
+def test_a_budget_that_makes_no_sense_is_refused_by_field(olivia: User) -> None:
+    response = post(client_of(olivia), "/missions", {**REQUEST, "budget": {"steps": -1, "money": 3}})
+    problem = problem_of(response, 422, "invalid_input")
+    assert fields_of(problem) == {"budget.steps", "budget.money"}
 
 
 @pytest.mark.parametrize("in_header", [True, False])

@@ -12,7 +12,7 @@ import yaml
 from django.core.management import call_command
 
 from approvals import refusals
-from missions.management.commands import mission
+from missions.management.commands import mission, schedule
 from missions.web import parsers, problems, tokens
 from tests.web.rest import V1, client_of
 from tests.web.test_api_tokens import VIEWS
@@ -27,7 +27,7 @@ def schema() -> Any:
 
 
 def test_the_schema_is_valid_and_names_every_address(schema: Any) -> None:
-    served = {path.replace("<uuid:", "{").replace(">", "}") for path in VIEWS if "^" not in path}
+    served = {re.sub(r"<\w+:(\w+)>", r"{\1}", path) for path in VIEWS if "^" not in path}
     assert {path.lstrip("/") for path in schema["paths"]} == served
 
 
@@ -67,7 +67,7 @@ def first_cells(document: str, section: str) -> set[str]:
 
 def test_the_document_lists_every_address_and_no_other() -> None:
     served = {path.removeprefix("api/v1/") for path in VIEWS if "^" not in path}
-    assert first_cells("api.md", "Addresses") == {re.sub(r"<uuid:(\w+)>", r"{\1}", path) for path in served}
+    assert first_cells("api.md", "Addresses") == {re.sub(r"<\w+:(\w+)>", r"{\1}", path) for path in served}
 
 
 def test_the_document_lists_every_code() -> None:
@@ -82,7 +82,10 @@ def test_the_document_lists_every_code() -> None:
     assert first_cells("api.md", "Signing in") == set(tokens.SCOPES)
 
 
-@pytest.mark.parametrize(("name", "verbs"), [("mission", set(mission.VERBS)), ("token", {"create", "list", "revoke"})])
+@pytest.mark.parametrize(
+    ("name", "verbs"),
+    [("mission", set(mission.VERBS)), ("schedule", set(schedule.VERBS)), ("token", {"create", "list", "revoke"})],
+)
 def test_the_document_lists_every_verb_of_the_command_line(name: str, verbs: set[str]) -> None:
-    section = {"mission": "Missions", "token": "Tokens"}[name]
+    section = {"mission": "Missions", "schedule": "Schedules", "token": "Tokens"}[name]
     assert {cell.split()[1] for cell in first_cells("cli.md", section)} == verbs

@@ -19,9 +19,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
 from approvals import votes
+from missions.engine import limits, schedules
 from missions.models import EffectState, Mission
 from missions.web import tokens
-from tests import decisions, parcels
+from tests import archive, decisions, parcels
 
 GROUPS = {
     "sam": ["supervisors"], "fiona": ["finance"], "lee": ["legal"], "olivia": ["operators"], "paula": ["policy-admins"],
@@ -72,6 +73,10 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
+            "name": [
+                schedules.create("payments.refund", type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name
+            ],
+            "limit_id": [limits.put("tool", "payments.refund", concurrency=1).pk],
         }  # fmt: skip
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
@@ -90,7 +95,12 @@ class World:
         with connection.cursor() as cursor:
             cursor.execute("update missions_clock set shift = '1 day'")
         parcels.park(own, f"decision:{found[0].pk}")
-        return {"uid": [own.uid, ended.uid, waiting.uid], "decision_id": [decision.pk for decision in found]}
+        gone = archive.leave(parcels.complete(parcels.mission(title="Gone")))
+        uids = {"archived_id": [gone.uid], "uid": [own.uid, ended.uid, waiting.uid]}
+        kept = [parcels.artifact(mission, "label.txt", b"To: 1 High Street") for mission in (own, ended, waiting)]
+        return uids | {
+            "decision_id": [decision.pk for decision in found], "digest": [bytes(kept[0].digest).hex()],
+        }  # fmt: skip
 
 
 @pytest.fixture(scope="module")

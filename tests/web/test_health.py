@@ -26,6 +26,7 @@ def test_ready_needs_a_worker_that_beats(client: Client, clock: Clock) -> None:
     living_worker()
     assert client.get("/readyz").json() == {
         "status": "ok", "checks": {"database": "ok", "migrations": "ok", "workers": "ok"},
+        "frozen": "", "quarantined": 0,
     }  # fmt: skip
     clock.advance(settings.MISSIONS_HUNG_SECONDS + 1)
     response = client.get("/readyz")

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from missions.engine.starting import start
 from missions.models import State
 from observability.console import listing
 from tests import parcels, rail
@@ -184,3 +185,8 @@ def test_signing_in_and_out(client: Client, olivia: User) -> None:
     assert client.get("/logout/").status_code == 405
     assert client.post("/logout/").status_code == 302
     assert client.get(LIST).status_code == 302
+
+
+def test_the_page_tells_what_is_used_of_the_budget(olivia: User) -> None:
+    mission, _ = start(parcels.TYPE, parcels.INPUT, started_by=olivia, budget={"steps": 5, "effects": 1})
+    assert "0 of 5 steps, 0 of 1 effect<" in get(olivia, page_of(mission))

@@ -1,10 +1,66 @@
 -- Claim missions that are due: lock first, load afterwards with a new snapshot (load_*.sql, under the same Sync), since
 -- one statement that did both would read history as of before the lock. Types and versions unknown here are left for
--- other workers; a control that was asked for is handled by any.
-with due as materialized (
+-- other workers; a control that was asked for is handled by any, and found by an index of its own.
+-- `lane` walks the index from one (type, version, priority) to the next, so that neither the number of those that are
+-- due, nor that of unknown types, nor sleepers of a higher priority cost anything. Of each lane the 512 that are due
+-- longest are looked at, without locks; the locks are taken in the order of priority and age, whatever the type.
+-- Missions that took workers down run in quarantine processes ($5) alone; while the installation is frozen nothing does.
+with recursive lane (type, version, priority) as (
+    select known.type, known.version, head.priority
+    from unnest($3::text[], $4::int4[]) as known (type, version)
+    cross join lateral (
+        select priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = known.type and version = known.version
+        order by priority desc
+        limit 1
+    ) as head
+    where not $5::bool and not exists (select from missions_freeze where thawed_at is null)
+    union all
+    select lane.type, lane.version, next.priority
+    from lane
+    cross join lateral (
+        select priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = lane.type and version = lane.version
+            and priority < lane.priority
+        order by priority desc
+        limit 1
+    ) as next
+),
+near as materialized (
+    select oldest.id
+    from lane
+    cross join lateral (
+        select id
+        from missions_mission
+        where owner is null and wake_at <= missions_now() and type = lane.type and version = lane.version
+            and priority = lane.priority and strikes < 2
+        order by wake_at
+        limit 512
+    ) as oldest
+    union all
     select id
     from missions_mission
-    where owner is null and wake_at <= missions_now()
+    where owner is null and wake_at <= missions_now() and strikes >= 2 and $5::bool
+        and (type, version) in (select * from unnest($3::text[], $4::int4[]))
+        and not exists (select from missions_freeze where thawed_at is null)
+    union all
+    select id
+    from (
+        select id
+        from missions_mission
+        where owner is null and control_seq > control_done and wake_at <= missions_now()
+            and (strikes > 1) = $5::bool
+            and not exists (select from missions_freeze where thawed_at is null)
+        order by wake_at
+        limit 512
+    ) as steered
+),
+due as materialized (
+    select id
+    from missions_mission
+    where id = any (array(select id from near)) and owner is null and wake_at <= missions_now() and (strikes > 1) = $5::bool
         and (control_seq > control_done or (type, version) in (select * from unnest($3::text[], $4::int4[])))
     order by priority desc, wake_at
     limit $2::int4

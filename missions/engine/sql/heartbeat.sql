@@ -1,5 +1,30 @@
--- Say that this worker lives, and learn in the same statement when something is due and whose heart has stopped.
--- No row comes back to a worker that was declared dead. Heartbeats are on the real clock, which no test moves.
+-- Say that this worker lives, and learn in the same statement when something is due, whose heart has stopped, whether a
+-- mission waits for a quarantine process that does not run on this host yet, and whether the installation is frozen.
+-- What is due is looked for as in next_due.sql. No row comes back to a worker that was declared dead.
+-- Heartbeats are on the real clock, which no test moves.
+with recursive lane (type, version, priority) as (
+    select known.type, known.version, head.priority
+    from unnest($2::text[], $4::int4[]) as known (type, version)
+    cross join lateral (
+        select priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = known.type and version = known.version
+        order by priority desc
+        limit 1
+    ) as head
+    where not $5::bool and not exists (select from missions_freeze where thawed_at is null)
+    union all
+    select lane.type, lane.version, next.priority
+    from lane
+    cross join lateral (
+        select priority
+        from missions_mission
+        where owner is null and wake_at is not null and type = lane.type and version = lane.version
+            and priority < lane.priority
+        order by priority desc
+        limit 1
+    ) as next
+)
 update missions_worker as me
 set heartbeat_at = clock_timestamp()
 where me.id = $1::int8 and me.dead_at is null
@@ -7,10 +32,29 @@ returning
     missions_now(),
     least(
         (
+            select min(earliest.wake_at)
+            from lane
+            cross join lateral (
+                select wake_at
+                from missions_mission
+                where owner is null and wake_at is not null and type = lane.type and version = lane.version
+                    and priority = lane.priority and strikes < 2
+                order by wake_at
+                limit 1
+            ) as earliest
+        ),
+        (
             select min(wake_at)
             from missions_mission
-            where owner is null and wake_at is not null
-                and (control_seq > control_done or (type, version) in (select * from unnest($2::text[], $4::int4[])))
+            where owner is null and wake_at is not null and strikes >= 2 and $5::bool
+                and (type, version) in (select * from unnest($2::text[], $4::int4[]))
+                and not exists (select from missions_freeze where thawed_at is null)
+        ),
+        (
+            select min(wake_at)
+            from missions_mission
+            where owner is null and control_seq > control_done and wake_at is not null
+                and (strikes > 1) = $5::bool and not exists (select from missions_freeze where thawed_at is null)
         ),
         (select min(nominal_at) from missions_alarm where rung_at is null)
     ),
@@ -26,4 +70,17 @@ returning
         where peer.dead_at is null and peer.id <> $1::int8
         order by (peer.id < $1::int8), peer.id
         limit 1
-    )
+    ),
+    case
+        when exists ( -- an index of its own, which is empty nearly always
+            select from missions_mission
+            where owner is null and wake_at <= missions_now() and strikes >= 2
+                and (control_seq > control_done or (type, version) in (select * from unnest($2::text[], $4::int4[])))
+        ) then not exists ( -- the lock of quarantine_lock.sql
+            select from pg_locks
+            where locktype = 'advisory' and objsubid = 2 and classid = 1398096467 and granted
+                and objid = hashtext(me.host)::oid
+        )
+        else false
+    end,
+    exists (select from missions_freeze where thawed_at is null)

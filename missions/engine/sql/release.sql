@@ -29,6 +29,7 @@ set owner = null,
     end,
     waits_for = row.waits_for,
     step = row.step,
+    strikes = case when row.head_seq > mission.strike_head then 0 else mission.strikes end, -- it got on (bury.sql)
     head_seq = row.head_seq
 from row
 join free on free.id = row.id

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 refused or failed, 2 wrong usage. `--json` prints one JSO
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 from typing import Any
 
@@ -13,13 +14,17 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
-from missions.engine import history, mailbox, starting
+from missions.engine import freezing, history, mailbox, starting
 from missions.errors import StandfastError
-from missions.management import steering
+from missions.keeping import reading
+from missions.management import archiving, crashtest, steering
+from missions.management.artifacts import arguments as artifact_arguments
+from missions.management.artifacts import artifacts
 from missions.management.display import Display
 from missions.management.following import follow
-from missions.management.inputs import USAGE, found, json_object, mission_id
-from missions.models import Mission, State
+from missions.management.inputs import USAGE, found, json_object, mission_id, moment
+from missions.management.refusals import told
+from missions.models import Mission, OnFailure, State
 from missions.web.api import filtered, refuse_reserved
 from missions.web.pagination import LIMIT
 from missions.web.problems import Problem, translate
@@ -47,8 +52,12 @@ class Command(BaseCommand):
         for verb, text in (("show", "show one mission"), ("watch", "follow a mission until it ends")):
             verbs.add_parser(verb, help=text).add_argument("id", type=mission_id, metavar="ID")
         _signal_arguments(verbs.add_parser("signal", help="send a signal to a mission"))
+        artifact_arguments(verbs.add_parser("artifacts", help="list what a mission kept, or save one to a file"))
+        _thaw_arguments(verbs.add_parser("thaw", help="let missions go on after a backup was restored"))
         _verify_arguments(verbs.add_parser("verify", help="recompute the hash chain of one mission or of all"))
+        crashtest.arguments(verbs.add_parser("crashtest", help="kill a mission at each position of its journal"))
         steering.add_arguments(verbs)
+        archiving.add_arguments(verbs)
         for one in verbs.choices.values():
             one.add_argument("--json", action="store_true", dest="as_json", help="one JSON value a line")
 
@@ -61,13 +70,7 @@ class Command(BaseCommand):
             refusal = translate(error)
             if display.as_json:
                 display.json(refusal.as_json())
-            raise CommandError(_told(refusal), returncode=1) from error
-
-
-def _told(refusal: Problem) -> str:
-    """A refusal for people, field by field where it has fields."""
-    lines = [f"  {error['field']}: {error['message']}" for error in refusal.extra.get("errors", [])]
-    return "\n".join([refusal.text or refusal.title, *lines])
+            raise CommandError(told(refusal), returncode=1) from error
 
 
 def _start_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +78,14 @@ def _start_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", default="{}", metavar="FILE|JSON|-", help="a JSON object; - reads standard input")
     parser.add_argument("--key", help="an idempotency key: the same key starts one mission")
     parser.add_argument("--title", default="")
+    parser.add_argument("--priority", type=int, default=0, help="from -100 to 100; higher runs first")
+    parser.add_argument("--deadline", type=moment, metavar="TIME", help="stop it where it still runs at this time")
+    parser.add_argument(
+        "--after", type=mission_id, action="append", default=[], metavar="ID", help="only once this one has ended"
+    )
+    parser.add_argument(
+        "--on-failure", choices=OnFailure.values, default=OnFailure.FAIL, help="what to do where one of those fails"
+    )
     parser.add_argument("--wait", action="store_true", help="wait for its end; exit with 1 unless it completed")
 
 
@@ -97,10 +108,17 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", dest="every")
 
 
+def _thaw_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--reason", required=True, help="what was looked at, and why it may go on")
+    parser.add_argument("--nothing-was-lost", action="store_true", help="a planned move: no effect is looked up first")
+
+
 def start(display: Display, options: Options) -> None:
     """Start a mission, and wait for its end where that is asked."""
     mission, created = starting.start(
-        options["type"], json_object(options["input"]), title=options["title"], key=options["key"], via="command"
+        options["type"], json_object(options["input"]), title=options["title"], key=options["key"], via="command",
+        priority=options["priority"], deadline_at=options["deadline"], after=options["after"],
+        on_failure=options["on_failure"],
     )
     display.line(f"{'Started' if created else 'Started before with this key:'} {mission.uid}")
     if options["wait"]:
@@ -185,6 +203,10 @@ def verify(display: Display, options: Options) -> None:
     """Recompute chains. Raises CommandError where one is broken."""
     if bool(options["id"]) == options["every"]:
         raise CommandError("Name a mission, or say --all.", returncode=USAGE)
+    if options["id"] and (left := reading.gone(options["id"])):
+        if not archiving.verified(display, left):
+            raise CommandError("The bundle does not verify.", returncode=1)
+        return
     missions = Mission.objects.order_by("pk").iterator() if options["every"] else [found(options["id"])]
     checked = [(mission.uid, history.verify(mission)) for mission in missions]
     if display.as_json:
@@ -198,7 +220,16 @@ def verify(display: Display, options: Options) -> None:
         raise CommandError(f"{len(broken)} of {len(checked)} missions do not verify.", returncode=1)
 
 
+def thaw(display: Display, options: Options) -> None:
+    """Thaw a frozen installation. Raises NotFrozen."""
+    by = f"command: {getpass.getuser()}"
+    marked = freezing.thaw(options["reason"], by=by, nothing_was_lost=options["nothing_was_lost"])
+    if display.as_json:
+        display.json({"suspect": marked})
+    display.line(f"Thawed. Each effect of {marked} missions is looked up first from now on.")
+
+
 VERBS = {
     "start": start, "list": list_missions, "show": show, "watch": watch, "signal": signal, "verify": verify,
-    **steering.VERBS,
+    "crashtest": crashtest.run, "thaw": thaw, "artifacts": artifacts, **steering.VERBS, **archiving.VERBS,
 }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
+import sys
 import threading
+import time
 from argparse import ArgumentParser
 from typing import Any
 
@@ -14,7 +17,11 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from missions.context import Context
-from missions.engine.worker import Worker
+from missions.engine import guarded_events
+from missions.engine.process import Worker
+from missions.engine.quarantine import Quarantine
+from missions.governance import gate
+from missions.storage import sweep_local
 from missions.tools import catalogue, mcp_client
 
 # Steps leave little that is cyclic, and looking for it every 700 objects was a tenth of a step (docs/benchmarks.md).
@@ -27,25 +34,59 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--concurrency", type=int, default=settings.MISSIONS_CONCURRENCY, metavar="N")
+        parser.add_argument(
+            "--quarantine", action="store_true",
+            help="run only missions that took workers down, one at a time; leave when idle or standard input ends",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        gate()  # imported now: later it would hold up the loop for a second
         gc.freeze()  # what was imported stays
         gc.set_threshold(*COLLECT_AFTER)
-        asyncio.run(serve(options["concurrency"]))
+        status = asyncio.run(quarantined() if options["quarantine"] else serve(options["concurrency"]))
         # A thread or a call may hang; the exit must not wait for it. Nor for this timer where nothing hangs.
-        overdue = threading.Timer(LEFTOVER_SECONDS, os._exit, args=(0,))
+        overdue = threading.Timer(LEFTOVER_SECONDS, os._exit, args=(status,))
         overdue.daemon = True
         overdue.start()
+        if status:
+            sys.exit(status)
 
 
-async def serve(concurrency: int) -> None:
-    """Run a worker until a signal ends it."""
-    worker = Worker(Context, concurrency)
+async def serve(concurrency: int) -> int:
+    """Run a worker until a signal ends it; the exit status: 1 where it leaves by itself and should be started again."""
+    command = (sys.executable, sys.argv[0], "runmissions", "--quarantine")
+    worker = Worker(Context, concurrency, quarantine=Quarantine(command))
+    await _run(worker)
+    return int(worker.overdue)
+
+
+async def quarantined() -> int:
+    """Run missions in quarantine until none is due, or the worker that started this process ends."""
+    worker = Worker(Context, 1, quarantined=True)
+    loop = asyncio.get_running_loop()
+    threading.Thread(target=_outlive_nobody, args=(loop, worker), daemon=True).start()
+    await _run(worker)
+    return 0
+
+
+async def _run(worker: Worker) -> None:
+    guarded_events.install()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     catalogue.warm()
+    asyncio.get_running_loop().run_in_executor(None, sweep_local)
     try:
         await worker.run()
     finally:
         await mcp_client.close()
+
+
+def _outlive_nobody(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:
+    """When standard input ends, so does this process: in order, or, where its mission blocks it, at once."""
+    while os.read(0, 4096):
+        pass
+    with contextlib.suppress(RuntimeError):  # the loop is closed: it is leaving already
+        loop.call_soon_threadsafe(worker.stop)
+    time.sleep(LEFTOVER_SECONDS + settings.MISSIONS_DRAIN_SECONDS)
+    os._exit(1)

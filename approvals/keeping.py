@@ -1,0 +1,41 @@
+"""What the archive takes along of decisions: themselves, their tiers, their votes.
+
+Registered by `ApprovalsConfig.ready`. A mission that is still asked about stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.db.models import QuerySet
+
+from approvals.models import Decision, Tier, Vote
+from missions.keeping.parts import contributor, keeper
+
+
+@contributor("decisions", Decision)
+def decisions(mission_id: int) -> QuerySet[Decision]:
+    """What people were asked."""
+    return Decision.objects.filter(mission_id=mission_id).order_by("tx", "pk")
+
+
+@contributor("tiers", Tier)
+def tiers(mission_id: int) -> QuerySet[Tier]:
+    """The stages of each decision."""
+    return Tier.objects.filter(decision__in=_of(mission_id)).order_by("pk")
+
+
+@contributor("votes", Vote)
+def votes(mission_id: int) -> QuerySet[Vote]:
+    """What people answered."""
+    return Vote.objects.filter(decision__in=_of(mission_id)).order_by("pk")
+
+
+def _of(mission_id: int) -> QuerySet[Decision]:
+    return Decision.objects.filter(mission_id=mission_id)
+
+
+@keeper("open-decisions")
+def asked_about(mission_ids: list[int]) -> Iterable[int]:
+    """Missions with an open decision."""
+    return Decision.objects.open().filter(mission__in=mission_ids).values_list("mission_id", flat=True)

@@ -1,0 +1,80 @@
+"""What comes before a call that changes the world: its ruling, its intent, and the last look before it is made.
+
+An effect's intent is committed before its call; nothing here calls a tool. Acts of `missions.effects.call.ToolRun`.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from missions.effects import doubt, keys, standing
+from missions.engine import codec, crashpoints
+from missions.engine.writes import OpenEffect
+from missions.governance import EffectClass, Ruling, RulingOutcome, gate
+from missions.models import Kind
+
+if TYPE_CHECKING:
+    from missions.effects.call import ToolRun
+
+EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
+
+
+async def rule(op: ToolRun) -> Ruling:
+    """What policy says of the action."""
+    if op.run.claimed.effects_off and op.spec.effect is not EffectClass.READ:
+        return EFFECTS_OFF
+    ruling: Ruling = await op.run.owner.in_database(gate().rule, op.intent)
+    return ruling
+
+
+async def open_effect(op: ToolRun) -> None:
+    """Record the intent, and the effect with it."""
+    claimed, spec, progress = op.run.claimed, op.spec, op.progress
+    generation = standing.generation(op)
+    key = op.key_of(generation)
+    deadline, args_digest = op.deadline(), codec.digest_of(op.args)
+    effect = OpenEffect(
+        id=keys.effect_id(key), chapter=claimed.chapter, path=op.path, generation=generation,
+        tool=spec.name, key=key, args_digest=args_digest, effect_class=spec.effect, retry_safety=spec.retry_safety,
+        compensate=spec.compensate, deadline_at=deadline,
+    )
+    approved = progress.approved or {}
+    await op.record(
+        Kind.INTENT, effect=effect, sentence=op.sentence, args=op.args, args_digest=args_digest, key=key,
+        generation=generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
+        deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
+        digest=approved.get("digest", ""),
+    )
+    crashpoints.reach("after_intent")
+
+
+async def stands(op: ToolRun) -> bool:
+    """Rule again just before dispatch, then make sure that this worker still owns the mission: may the call be made?
+
+    Where it may not, what follows from that is recorded, or it is asked again.
+    """
+    progress, approved = op.progress, op.progress.approved or {}
+    decision = uuid.UUID(approved["decision"]) if approved else None
+    confirmed: Ruling = await op.run.owner.in_database(
+        gate().confirm, op.intent, progress.ruling, decision, approved.get("digest", "")
+    )
+    if confirmed.outcome is not RulingOutcome.ALLOW:
+        await op.refused(confirmed)
+        return False
+    asked_at = time.monotonic()
+    await op.run.still_owner()
+    crashpoints.reach("after_recheck")
+    # A process that was stopped here for long may have been taken over: then it asks again, over the same lane.
+    if time.monotonic() - asked_at > settings.MISSIONS_HUNG_SECONDS / 4:
+        return False
+    if progress.uncertain and not doubt.remembered(op):
+        await doubt.ask_person(op, "It may have happened, and the other side no longer knows the key.")
+        return False
+    if progress.deadline is not None and op.run.is_past(progress.deadline):
+        await op.retry("The call's deadline passed before it was made.")
+        return False
+    return True

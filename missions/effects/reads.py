@@ -1,0 +1,40 @@
+"""Calls that only read: no intent, since nothing can be left in doubt, and a branch that is cut off need not wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from missions.effects import admission, dispatch, endings
+from missions.effects.calling import Calling, attended
+from missions.engine.branches import interruptible
+from missions.tools.spec import ToolCall
+
+if TYPE_CHECKING:
+    from missions.effects.call import ToolRun
+
+TRIES = 5  # of a read whose answer was no answer; definite refusals are waited out as long as they last
+
+
+async def read(op: ToolRun) -> None:
+    """Call the tool once, and record its answer or that it is asked again."""
+    await admission.admitted(op)
+    claimed = op.run.claimed
+    call = ToolCall(deadline=op.deadline(), mission_id=str(claimed.uid), attempt=claimed.attempt)
+    fresh = claimed.attempt == 1 and not op.progress.tries
+    async with attended(op.run, op.path, op.spec, fresh=fresh) as calling:
+        with interruptible():
+            answered = await dispatch.call_tool(op.run, op.spec, call, op.args, calling)
+        await _take(op, answered, calling)
+    await admission.answered(op, answered)
+
+
+async def _take(op: ToolRun, answered: dispatch.Answered, calling: Calling) -> None:
+    if isinstance(answered, dispatch.Done):
+        await endings.done(op, answered.outcome, calling)
+    elif isinstance(answered, dispatch.NotYet):
+        await op.put_off(answered.why, answered.retry_after_seconds)
+    elif isinstance(answered, dispatch.Unknown) and op.progress.tries + 1 < TRIES:
+        await op.put_off(answered.why)
+    else:
+        no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
+        await op.failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer, calling)

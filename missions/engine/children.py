@@ -1,0 +1,110 @@
+"""Missions that a mission starts: starting them once, reading their ends, and which ones a rollback leaves behind.
+
+Synchronous verbs; the calls of the author (`missions.context.relations`) run them in a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.auth import get_user_model
+
+from missions.engine import history
+from missions.engine.starting import Wish, begin
+from missions.errors import SpawnRefused
+from missions.models import ENDED, Child, Entry, Kind, Mission, OnFailure, OnParentEnd, Outcome
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spawn:
+    """A child as the parent's code asks for it, and the call that does: parent, timeline, chapter, path."""
+
+    parent_id: int
+    parent_uid: uuid.UUID
+    started_by_id: int | None
+    timeline: int
+    chapter: int
+    path: str
+    type: str
+    input: dict[str, Any]
+    title: str
+    key: str | None
+    after: Sequence[str]
+    on_failure: str
+    priority: int
+    on_parent_end: str
+
+    @property
+    def full_key(self) -> str:
+        """What makes this call start one child: its place, or the author's key, which holds across chapters."""
+        place = f"{self.chapter}\n{self.path}" if self.key is None else f"key\n{self.key}"
+        return "child:" + hashlib.sha256(f"{self.parent_uid}\n{self.timeline}\n{place}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a child ended."""
+
+    state: str
+    verdict: str
+    summary: str
+    data: dict[str, Any]
+    error: str
+
+
+def start_child(spawn: Spawn) -> uuid.UUID:
+    """Start a child, or find the one that this very call started before a crash; its id.
+
+    Raises what `starting.start` raises, KeyReused included.
+    """
+    known: Any = get_user_model()
+    starter: User | None = known.objects.filter(pk=spawn.started_by_id).first() if spawn.started_by_id else None
+    child = Child(
+        parent_id=spawn.parent_id, timeline=spawn.timeline, chapter=spawn.chapter, path=spawn.path,
+        on_parent_end=OnParentEnd(spawn.on_parent_end),
+    )
+    mission, _ = begin(Wish(
+        type=spawn.type, input=spawn.input, title=spawn.title, key=spawn.full_key, started_by=starter, via="mission",
+        priority=spawn.priority, after=spawn.after, on_failure=OnFailure(spawn.on_failure), child=child,
+    ))
+    return mission.uid
+
+
+def end_of(parent_id: int, uid: str) -> End | None:
+    """How a child ended; None while it goes on. Raises SpawnRefused where this is no child of that parent."""
+    child = Mission.objects.filter(uid=uuid.UUID(uid), parent=parent_id).first()
+    if child is None:
+        raise SpawnRefused(f"This mission has no child {uid}.")
+    if not child.ended:
+        return None
+    end = Outcome.objects.filter(mission_id=child.pk).first() or Outcome()
+    return End(state=child.state, verdict=end.verdict, summary=end.summary, data=end.data, error=end.error)
+
+
+def spawned_after(mission_id: int, seqs: Collection[int]) -> list[int]:
+    """The children that still run and were started by entries with these seqs, which a rollback leaves behind.
+
+    With them come those that a crash kept out of the journal: their call comes after all that is recorded. The caller
+    decides what becomes of them (they are asked to cancel).
+    """
+    rows = Entry.objects.filter(mission_id=mission_id, kind=Kind.SPAWNED).order_by("seq")
+    told = {entry.seq: str(entry.payload.get("child", "")) for entry in history.decode(list(rows))}
+    first = min(seqs, default=0)
+    kept = {uid for seq, uid in told.items() if seq not in seqs and seq < first}
+    left = {uid for seq, uid in told.items() if seq in seqs} - kept
+    ids = Child.objects.filter(parent_id=mission_id).values_list("child_id", flat=True)
+    running = Mission.objects.filter(pk__in=ids).exclude(state__in=ENDED).order_by("pk").values_list("pk", "uid")
+    return [pk for pk, uid in running if str(uid) in left or str(uid) not in told.values()]
+
+
+def of_parent(mission_id: int, limit: int) -> list[Mission]:
+    """The latest children of a mission, with their briefs, oldest first."""
+    ids = Child.objects.filter(parent_id=mission_id).order_by("-child_id").values_list("child_id", flat=True)[:limit]
+    return list(Mission.objects.filter(pk__in=list(ids)).select_related("brief").order_by("pk"))

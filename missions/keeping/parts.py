@@ -1,0 +1,164 @@
+"""What a bundle consists of: the parts, and who must be asked before a mission leaves.
+
+Layers above and other tables contribute through `contributor` and `keeper`, at start-up, in every process. A row that
+refers to a mission and belongs to no part makes the removal fail as a whole, so nothing can be lost by being forgotten.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import models
+from django.db.models import QuerySet
+
+from missions.keeping import rows
+from missions.models import (
+    ENDED,
+    Brief,
+    Child,
+    Dependency,
+    Effect,
+    Entry,
+    Hold,
+    Mission,
+    Outcome,
+    Payload,
+    Signal,
+    Takeover,
+    Timeline,
+)
+
+Json = dict[str, Any]
+Of = Callable[[int], QuerySet[Any]]
+Keeper = Callable[[list[int]], Iterable[int]]
+TOGETHER = 100  # rows restored in one statement
+HOT = "entries"  # the one part that may be long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Rows of one table that belong to a mission; `of` gives them, in an order that never changes."""
+
+    name: str
+    model: type[models.Model]
+    of: Of
+
+    def told(self, mission_id: int) -> Iterator[Json]:
+        """The rows as plain JSON."""
+        found = self.of(mission_id)
+        for row in found.iterator(chunk_size=TOGETHER) if self.name == HOT else found:
+            yield _with_body(row) if isinstance(row, Entry) else rows.dump(row)
+
+    def remove(self, mission_id: int) -> None:
+        """Delete the rows and nothing else: what refers to them is no business of a cascade's."""
+        found = self.of(mission_id).order_by()
+        found._raw_delete(using=found.db)  # no public way deletes without a collector
+
+    def restore(self, values: list[Json]) -> None:
+        """Put rows back."""
+        if self.model is Entry:
+            _store_bodies(values)
+        self.model._base_manager.bulk_create([rows.load(self.model, value) for value in values], batch_size=TOGETHER)
+
+
+_parts: dict[str, Part] = {}
+_keepers: dict[str, Keeper] = {}
+
+
+def contributor(name: str, model: type[models.Model]) -> Callable[[Of], Of]:
+    """Register a part: the function gives the rows of a mission id, ordered, as a query set without joins.
+
+    Parts that find their rows by those of another part come after it: they are removed in the opposite order.
+    """
+
+    def register(of: Of) -> Of:
+        _parts[name] = Part(name=name, model=model, of=of)
+        return of
+
+    return register
+
+
+def keeper(name: str) -> Callable[[Keeper], Keeper]:
+    """Register a say in what stays: the function gets ids of ended missions and names those that may not leave yet."""
+
+    def register(function: Keeper) -> Keeper:
+        _keepers[name] = function
+        return function
+
+    return register
+
+
+def all_parts() -> list[Part]:
+    """Every part, the mission's row first."""
+    return list(_parts.values())
+
+
+def part(name: str) -> Part | None:
+    """The part of this name; None where this process does not know it."""
+    return _parts.get(name)
+
+
+def kept(mission_ids: list[int]) -> dict[int, str]:
+    """Of these missions those that may not leave yet, and the name of a keeper that says so."""
+    return {one: name for name, asked in _keepers.items() for one in asked(mission_ids)} if mission_ids else {}
+
+
+def _with_body(entry: Entry) -> Json:
+    """An entry with its payload, wherever that lies."""
+    told = rows.dump(entry)
+    if entry.stored is not None:
+        found = Payload.objects.filter(pk=bytes(entry.stored)).first()
+        told["body"] = base64.b64encode(bytes(found.body)).decode() if found else None
+    return told
+
+
+def _store_bodies(values: list[Json]) -> None:
+    for value in values:
+        if value.get("body") is not None:
+            body = base64.b64decode(value["body"])
+            digest = base64.b64decode(value["stored"])
+            Payload.objects.bulk_create([Payload(digest=digest, body=body)], ignore_conflicts=True)
+
+
+# -- The engine's own --------------------------------------------------------------------------------------------------
+
+contributor("mission", Mission)(lambda one: Mission.objects.filter(pk=one).order_by("pk"))
+contributor("brief", Brief)(lambda one: Brief.objects.filter(pk=one).order_by("pk"))
+contributor("child", Child)(lambda one: Child.objects.filter(pk=one).order_by("pk"))
+contributor("dependencies", Dependency)(lambda one: Dependency.objects.filter(mission_id=one).order_by("pk"))
+contributor("outcome", Outcome)(lambda one: Outcome.objects.filter(pk=one).order_by("pk"))
+contributor("timelines", Timeline)(lambda one: Timeline.objects.filter(mission_id=one).order_by("number"))
+contributor(HOT, Entry)(lambda one: Entry.objects.filter(mission_id=one).order_by("seq"))
+contributor("signals", Signal)(lambda one: Signal.objects.filter(mission_id=one).order_by("seq"))
+contributor("effects", Effect)(lambda one: Effect.objects.filter(mission_id=one).order_by("seq", "pk"))
+contributor("takeovers", Takeover)(lambda one: Takeover.objects.filter(mission_id=one).order_by("pk"))
+
+
+@keeper("hold")
+def held(mission_ids: list[int]) -> Iterable[int]:
+    """Missions on which somebody placed a hold."""
+    return Hold.objects.filter(pk__in=mission_ids).values_list("pk", flat=True)
+
+
+@keeper("relatives")
+def related(mission_ids: list[int]) -> Iterable[int]:
+    """Missions whose children go on, or whose parent does and may still ask how they ended."""
+    going_on = Mission.objects.exclude(state__in=ENDED)
+    pairs = Mission.objects.filter(pk__in=mission_ids, parent__isnull=False).values_list("pk", "parent")
+    parents = {child: parent for child, parent in pairs if parent}
+    living = set(going_on.filter(pk__in=set(parents.values())).values_list("pk", flat=True)) if parents else set()
+    asking = going_on.filter(parent__in=mission_ids).values_list("parent", flat=True)
+    return {*(parent for parent in asking if parent), *(one for one, parent in parents.items() if parent in living)}
+
+
+@keeper("awaited")
+def awaited(mission_ids: list[int]) -> Iterable[int]:
+    """Missions after which another one starts that has not ended: how they ended decides whether it may."""
+    after = Dependency.objects.filter(on_mission_id__in=mission_ids).values_list("mission_id", "on_mission_id")
+    pairs = list(after)
+    going_on = Mission.objects.filter(pk__in={one for one, _ in pairs}).exclude(state__in=ENDED)
+    waiting = set(going_on.values_list("pk", flat=True)) if pairs else set()
+    return {on for one, on in pairs if one in waiting}

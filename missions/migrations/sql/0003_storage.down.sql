@@ -1,0 +1,1 @@
+alter table missions_portion alter column body set storage extended;

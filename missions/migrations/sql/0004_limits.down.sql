@@ -1,0 +1,1 @@
+drop trigger circuit_change_append_only on missions_circuitchange;

@@ -1,0 +1,48 @@
+"""A database that exists for one test: on the same server, with its tables, dropped afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import psycopg
+from django.core.management import call_command
+from django.db import connections
+from psycopg import sql
+
+from missions.engine.dsn import conninfo
+
+PREFIX = "standfast_crashtest_"
+
+
+@contextlib.contextmanager
+def scratch_database() -> Iterator[str]:
+    """Everything that this process asks of the database goes to a fresh one while the block runs; its name.
+
+    The role must be allowed to create databases. Raises psycopg.Error.
+    """
+    name, settings = f"{PREFIX}{os.getpid()}", connections.settings["default"]
+    kept = settings["NAME"]
+    server = conninfo("standfast crash test")
+    _run(server, "create database {}", name)
+    try:
+        _go_to(name)
+        call_command("migrate", verbosity=0, interactive=False)
+        yield name
+    finally:
+        _go_to(kept)
+        _run(server, "drop database if exists {} with (force)", name)
+
+
+def _go_to(name: str) -> None:
+    connection = connections["default"]
+    connection.close()
+    if hasattr(connection, "close_pool"):
+        connection.close_pool()
+    connections.settings["default"]["NAME"] = connection.settings_dict["NAME"] = name
+
+
+def _run(server: str, statement: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as session:
+        session.execute(sql.SQL(statement).format(sql.Identifier(name)))

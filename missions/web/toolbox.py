@@ -1,0 +1,52 @@
+"""Tools as people see them: what each promises, its limits, and its circuit. Reads only; contacts no server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from missions.engine import limits
+from missions.models import Circuit, Limit, Scope
+from missions.tools.registry import all_tools, get_tool
+from missions.tools.spec import ToolSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """A tool with what holds for it now; all attributes of its spec are its own."""
+
+    spec: ToolSpec
+    circuit: Circuit
+    limits: Sequence[Limit]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.spec, name)
+
+    @property
+    def server(self) -> str:
+        """The MCP server behind it; empty where it is a function here."""
+        kind, _, rest = self.spec.origin.partition("MCP server ")
+        return rest.partition(" (")[0] if not kind else ""
+
+
+def tools() -> list[Tool]:
+    """All tools known here, by name. Two statements."""
+    return _dressed(all_tools())
+
+
+def tool(name: str) -> Tool:
+    """One tool. Raises UnknownTool."""
+    return _dressed([get_tool(name)])[0]
+
+
+def _dressed(specs: Sequence[ToolSpec]) -> list[Tool]:
+    circuits = Circuit.objects.in_bulk()
+    rows = list(Limit.objects.filter(scope=Scope.TOOL).order_by("name"))
+    return [
+        Tool(
+            spec=spec, circuit=circuits.get(spec.name) or Circuit(tool=spec.name),
+            limits=[row for row in rows if row.name in (spec.name, limits.ALL)],
+        )
+        for spec in specs
+    ]

@@ -1,0 +1,35 @@
+"""A limit holds while the workers that hold its permits are killed, and no permit dies with them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance import refunds
+from tests.acceptance.processes import until
+from tests.acceptance.system import System
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+HELD = "select count(*) from missions_permit where granted_at is not null"
+QUEUED = "select count(*) from missions_permit where granted_at is null"
+HOLDER = """
+    select pid from missions_worker
+    where id = (select owner from missions_mission
+                where id = (select mission_id from missions_permit where granted_at is not null))
+"""
+
+
+def test_a_killed_workers_permit_goes_on_with_its_mission(system: System) -> None:
+    system.start_web()
+    admin = system.person("admin")
+    workers = [system.start_worker() for _ in range(3)]
+    admin.ask("POST", "/limits", body={"scope": "tool", "name": "sample.turnstile", "concurrency": 1})
+    uids = [admin.start("test.pass", {"seconds": 2.0}) for _ in range(4)]
+    until("one stands in it and three wait", 20, lambda: system.database.value(QUEUED) == 3)
+    assert system.database.value(HELD) == 1
+    for _ in range(2):
+        ((pid,),) = until("somebody holds it", 20, lambda: system.database.rows(HOLDER))
+        next(worker for worker in workers if worker.pid == pid).kill()
+        assert system.database.value(HELD) <= 1
+    for uid in uids:
+        assert refunds.ended(system, uid) == "passed"
+    assert system.database.value("select count(*) from missions_permit") == 0

@@ -1,0 +1,32 @@
+"""The database server dies while workers write: they wait, come back, and nothing is lost or frozen."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance import checks, harmful_missions
+from tests.acceptance.processes import until
+from tests.acceptance.system import MODULE, System
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+MISSIONS, CRASHES, ENOUGH = 40, 2, 60.0
+COUNT = "select count(*) from missions_mission where state = 'completed'"
+
+
+def test_server_that_dies_in_mid_flush_loses_nothing_and_freezes_nobody(system: System) -> None:
+    system.environment["MISSIONS_MODULES"] = f"{MODULE},{harmful_missions.MODULE}"
+    system.inside("harm", HARM=f"test.innocent*{MISSIONS}")
+    workers = [system.start_worker(ready=False) for _ in range(2)]
+    for _ in range(CRASHES):
+        steps = "select count(*) from missions_journal where kind = 'step'"
+        before = system.database.value(steps)
+        until("something is written", ENOUGH, lambda: system.database.value(steps) > before)  # noqa: B023
+        system.cluster.crash()
+        system.cluster.start()
+    until("all complete", ENOUGH, lambda: system.database.value(COUNT) == MISSIONS)
+    facts = system.facts()
+    assert checks.unsound(facts) == []
+    assert {row["outcome__data"]["breaths"] == [1] * 5 for row in facts["missions"]} == {True}
+    assert system.database.value("select count(*) from missions_freeze") == 0
+    assert system.database.value("select max(strikes) from missions_mission") == 0
+    assert all(worker.running for worker in workers)
