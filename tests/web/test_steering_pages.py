@@ -296,6 +296,7 @@ def test_the_engines_questions_tell_what_each_choice_does(
     label = words.LABELS.get((kind, "why"), "Why")
     assert f"<dt>{label}" in html and html.count("but the code asks for") == 1
     assert words.HEADINGS[kind] in html and "Record this answer" in html and "but the code asks for" in html
+    assert "Can be undone" not in html  # each choice says what it does
     assert "data-reject" not in html and "roll-back" not in html
 
 
