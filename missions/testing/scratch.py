@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 from django.core.management import call_command
 from django.db import connections
+from django.test.utils import override_settings
 from psycopg import sql
 
 from missions.engine.dsn import conninfo
@@ -29,7 +32,8 @@ def scratch_database() -> Iterator[str]:
     try:
         _go_to(name)
         call_command("migrate", verbosity=0, interactive=False)
-        yield name
+        with tempfile.TemporaryDirectory() as folder, override_settings(MISSIONS_WITNESS=Path(folder) / "witness.json"):
+            yield name  # a database of its own has a past of its own
     finally:
         _go_to(kept)
         _run(server, "drop database if exists {} with (force)", name)

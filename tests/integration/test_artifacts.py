@@ -54,8 +54,9 @@ def digest_of(call: ToolCall, ref: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path", "stream", "pipe"])
-def test_artifact_is_kept_once_and_can_be_read_in_steps_and_tools(kind: str, tmp_path: Path) -> None:
+def test_artifact_is_kept_once_and_can_be_read_in_steps_and_tools(kind: str, tmp_path: Path, settings: Any) -> None:
     allow()
+    settings.MISSIONS_SHORT_WAIT_SECONDS = 0  # every wait parks
     made: list[str] = []
 
     def content() -> Any:

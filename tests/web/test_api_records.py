@@ -196,6 +196,7 @@ async def van_recall(call: ToolCall, to: str) -> dict[str, Any]:
 def test_tools_come_with_their_promises_and_the_schema_of_their_arguments(outsider: User) -> None:
     (row,) = [row for row in read(outsider, "/tools")["results"] if row["name"] == "test.van_send"]
     schema = row.pop("args_schema")
+    assert row.pop("circuit")["state"] == "closed" and row.pop("limits") == [] and row.pop("server") == ""
     assert row == {
         "name": "test.van_send", "title": "Send the van", "effect_class": "write", "retry_safety": "keyed",
         "key_ttl_seconds": 60.0, "timeout_seconds": 30.0, "compensate": "test.van_recall", "data_class": "",
