@@ -16,10 +16,11 @@ ifdef DATA_DIR
 export DATA_DIR
 endif
 
-.PHONY: help run test check fmt bench peers lock clean
+.PHONY: help run test soak check fmt bench peers lock clean
 help:
 	@echo "make run     start everything: http://127.0.0.1:$(PORT)/ (PORT=, DATA_DIR=)"
 	@echo "make test    install what the tests need, run them all (ARGS='tests/unit -k name')"
+	@echo "make soak    the tests that take minutes each"
 	@echo "make check   linters, types, layers, templates, migrations"
 	@echo "make fmt     let ruff sort imports and fix what it can"
 	@echo "make bench   benchmarks (ONLY=steps,wake PEERS=dbos,langgraph,absurd,pgbench, or none)"
@@ -32,6 +33,10 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(ARGS)
+
+# What takes minutes each: their short forms are part of `make test`.
+soak: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m soak $(ARGS)
 
 # All checks run, also after one fails.
 CHECKS = "ruff check ." "mypy" "lint-imports" "djlint --lint --quiet templates" \

@@ -11,10 +11,12 @@ import signal
 
 NAMES = (
     "after_claim", "after_ruling", "decision_upsert", "after_intent", "after_recheck", "call_sent", "call_answered",
-    "after_outcome", "mid_flush", "during_park", "after_park", "vote_and_wake", "after_takeover", "after_undo",
-    "bundle_shelved", "bundle_sealed", "bundle_checked", "mid_removal",
+    "after_outcome", "mid_flush", "during_park", "after_park", "vote_and_wake", "after_takeover",
 )
 OF_CHILDREN = ("child_started", "awaited_end")  # points that only missions with children come to
+OF_ROLLBACKS = ("after_undo",)
+OF_KEEPING = ("bundle_shelved", "bundle_sealed", "bundle_checked", "mid_removal")  # of housekeeping
+ALL = (*NAMES, *OF_CHILDREN, *OF_ROLLBACKS, *OF_KEEPING)
 _name, _, _rest = os.environ.get("STANDFAST_CRASH_AT", "").partition(":")
 _nth = int(_rest.partition(":")[0] or 1)
 _signal = signal.SIGSTOP if _rest.endswith(":STOP") else signal.SIGKILL

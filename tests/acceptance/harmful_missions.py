@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 
@@ -27,7 +26,7 @@ async def breathe() -> int:
 async def kill() -> None:
     """Kill the process, once the others have got on."""
     await asyncio.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGKILL)
+    signal.raise_signal(signal.SIGKILL)
 
 
 async def block() -> None:

@@ -37,6 +37,7 @@ def command(system: System, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.soak
 def test_ended_missions_are_rolled_up_and_archived_and_dead_housekeeping_is_noticed(system: System) -> None:
     system.environment["MISSIONS_KEEP_DAYS"] = "1"
     system.start_worker()

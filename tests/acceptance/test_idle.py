@@ -135,7 +135,7 @@ def test_ten_thousand_parked_missions_cost_no_memory_no_thread_no_socket_and_no_
 
     It is measured against itself with a thousand parked, so that its allocator and its pools have grown already.
     """
-    command = [sys.executable, "manage.py", "mission", "start", "bench.wait", "--input", "{}", "--json"]
+    command = [sys.executable, "manage.py", "mission", "start", "bench.wait", "--input", '{"steps": 0}', "--json"]
     started = subprocess.run(command, cwd=ROOT, env=standing.environment, capture_output=True, text=True, check=True)
     template = standing.mission_id(json.loads(started.stdout)["id"])
     worker = standing.start_worker()

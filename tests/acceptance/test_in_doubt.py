@@ -129,7 +129,8 @@ def test_manual_refund_that_did_not_happen_is_made_on_a_persons_word(system: Sys
 def test_mission_stops_at_an_effect_in_doubt_on_a_persons_word(system: System) -> None:
     uid = cut_off(system, "ORD-1004")
     answer(system, uid, choice="roll_back")
-    assert refunds.ended(system, uid) == "stopped"
+    mission = until("the mission ends", refunds.END_SECONDS, lambda: system.person("admin").ended(uid))
+    assert mission["state"] == "cancelled"
     assert refunds.requests(system, uid) == [0]
     assert system.payments.refunds("ORD-1004") == []
 

@@ -41,6 +41,7 @@ def intervals(system: System, uid: str) -> Counter[int]:
     return Counter(int(line.rpartition(f"{uid} ")[2].split()[0]) for line in lines)
 
 
+@pytest.mark.soak
 def test_million_rows_under_twenty_kills_repeat_at_most_one_interval_a_kill(system: System) -> None:
     system.start_web()
     nursery = system.start_nursery()

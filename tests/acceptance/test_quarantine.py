@@ -80,6 +80,7 @@ def test_mission_that_kills_its_worker_ends_in_quarantine(system: System) -> Non
     assert sum(worker.output.count("quarantine_started") for worker in (*died, *workers)) >= 1
 
 
+@pytest.mark.soak
 def test_mission_that_blocks_its_worker_ends_in_quarantine(system: System) -> None:
     missions = begin(system, "test.innocent*10 test.blocker")
     workers = [system.start_worker(ready=False, MISSIONS_HUNG_SECONDS="1.2") for _ in range(3)]
@@ -90,6 +91,7 @@ def test_mission_that_blocks_its_worker_ends_in_quarantine(system: System) -> No
     assert f"{os.path.basename(harmful_missions.__file__)}:" in said and " in block" in said
 
 
+@pytest.mark.soak
 def test_quarantine_process_ends_with_its_worker_even_if_it_is_blocked(system: System) -> None:
     (mission,) = begin(system, "test.dawdler")
     system.database.rows("update missions_mission set strikes = 2 where id = %s returning id", mission)
@@ -105,6 +107,7 @@ def test_quarantine_process_ends_with_its_worker_even_if_it_is_blocked(system: S
     until("it ends", 20, lambda: not child.is_running() or child.status() in gone)
 
 
+@pytest.mark.soak
 def test_lost_session_is_no_strike(system: System) -> None:
     (mission,) = begin(system, "test.dawdler")
     for number in range(2):
@@ -117,6 +120,7 @@ def test_lost_session_is_no_strike(system: System) -> None:
     assert told(system, mission)["state"] != "paused"
 
 
+@pytest.mark.soak
 def test_crash_of_the_server_is_no_strike(system: System) -> None:
     (mission,) = begin(system, "test.dawdler")
     worker = system.start_worker()
@@ -130,6 +134,7 @@ def test_crash_of_the_server_is_no_strike(system: System) -> None:
     assert told(system, mission)["strikes"] == 0
 
 
+@pytest.mark.soak
 def test_process_leaves_when_a_thread_of_a_fenced_worker_does_not_end(system: System) -> None:
     (mission,) = begin(system, "test.hanger")
     worker = system.start_worker(MISSIONS_DRAIN_SECONDS="0.5")

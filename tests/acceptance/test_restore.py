@@ -140,6 +140,7 @@ def test_restored_files_start_frozen_and_pay_nothing_twice(system: System) -> No
     assert not again.said("action=frozen")
 
 
+@pytest.mark.soak
 def test_restored_dump_starts_frozen_and_asks_where_there_is_no_probe(system: System) -> None:
     system.start_payments("manual", "--no-dedup")
     system.start_web()
@@ -167,6 +168,7 @@ def test_restored_dump_starts_frozen_and_asks_where_there_is_no_probe(system: Sy
     assert checks.unsound(system.facts()) == []
 
 
+@pytest.mark.soak
 def test_planned_move_goes_on_as_if_nothing_had_happened(system: System) -> None:
     system.start_payments("keyed", "--no-dedup")
     system.start_web()

@@ -1,7 +1,7 @@
 -- Take over from a dead worker, whose lock we hold: mark it, free its missions, and record each takeover once.
 -- Dead workers are marked and kept, since journals name them. `attempt` rises, which fences what it left behind.
 -- Each mission in its hands may be what took it down: a strike, unless the mission's journal has grown since the last
--- one. No strike where the process lives on (survive.sql), or the server itself ended after the last heartbeat, which
+-- one, or a call of it has reported how far it has come. No strike where the process lives on (survive.sql), or the server itself ended after the last heartbeat, which
 -- is on the real clock as the server's start is. The third strike in a row pauses the mission.
 with dead as (
     update missions_worker
@@ -26,6 +26,10 @@ freed as (
                     select case
                         when not dead.counts then mission.strikes
                         when head.seq > mission.strike_head then 1
+                        when exists (
+                            select from missions_progress as progress
+                            where progress.mission_id = mission.id and progress.attempt = mission.attempt
+                        ) then 1
                         else mission.strikes + 1
                     end as strikes
                 ) as struck
