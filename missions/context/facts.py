@@ -34,6 +34,17 @@ class Facts(Calls):
         await self._record(Kind.NOW, path, {"at": at.isoformat()})
         return at
 
+    @property
+    def guidance(self) -> list[str]:
+        """What people said when they rolled the mission back, oldest first; what was said later is not told in replay.
+
+        Hand it to what decides anew after the point, as to an agent or a step.
+        """
+        run = self._run
+        following = run.following
+        here = following.timeline if following is not None else run.claimed.timeline
+        return [text for number, text in sorted(run.claimed.guidance.items()) if text and number <= here]
+
     def uuid(self) -> uuid.UUID:
         """A fresh id that is the same on every replay of this timeline."""
         return seeds.id_from(seeds.seed_here(self._run), self._here.path("uuid"))

@@ -105,16 +105,19 @@ def replay(mission: Mission) -> Replayed:
     except UnknownType as error:
         return Replayed(ok=None, version=mission.version, entries=0, detail=str(error))
     entries = list(_recorded(mission))
-    seeds = {row.number: row.seed for row in Timeline.objects.filter(mission_id=mission.pk)}
-    return asyncio.run(_rehearse(mission, kind, entries, seeds))
+    timelines = list(Timeline.objects.filter(mission_id=mission.pk))
+    return asyncio.run(_rehearse(mission, kind, entries, timelines))
 
 
-async def _rehearse(mission: Mission, kind: MissionType, entries: list[Recorded], seeds: Any) -> Replayed:
+async def _rehearse(
+    mission: Mission, kind: MissionType, entries: list[Recorded], timelines: list[Timeline]
+) -> Replayed:
     owner = Bystander()
     claimed = Claimed(
         id=mission.pk, uid=mission.uid, type=mission.type, version=kind.version, attempt=mission.attempt,
         timeline=mission.timeline, chapter=mission.chapter, inbox_seq=mission.inbox_seq, control_seq=0, control_done=0,
-        title="", started_by_id=None, head_seq=mission.head_seq, last_kind="", link=b"", entries=entries, seeds=seeds,
+        title="", started_by_id=None, head_seq=mission.head_seq, last_kind="", link=b"", entries=entries,
+        seeds={row.number: row.seed for row in timelines}, guidance={row.number: row.guidance for row in timelines},
     )
     run = Rehearsal(claimed, cast(Lane, None), Estimate(), owner, whole=True)
     task = asyncio.create_task(_body(run, kind))

@@ -17,7 +17,7 @@ from missions.engine import controls, history
 from missions.engine.writes import OpenTimeline
 from missions.errors import ControlRefused
 from missions.governance import Json, gate
-from missions.models import EffectState, Entry, Kind, Mission, Timeline
+from missions.models import EffectState, Entry, Kind, Mission, State, Timeline
 
 FAILINGS = (Kind.STEP_FAILED, Kind.OUTCOME)
 OPEN = (EffectState.INTENDED, EffectState.IN_DOUBT)
@@ -36,8 +36,11 @@ async def rollback(program: Program) -> None:
 
 
 async def retry(program: Program) -> None:
-    """Go on from the last checkpoint of a failed mission."""
+    """Go on from the last checkpoint of a failed mission; asked for twice, it goes on once."""
     await program.begin()
+    if program.was["state"] != State.FAILED:
+        await program.refuse("the mission goes on already.")
+        return
     plan = await program.note("plan", plan_retry, program.mission_id)
     if plan["refused"]:
         await program.refuse(plan["refused"])

@@ -93,6 +93,7 @@ class Claimed:
     mail: list[Mail] = field(default_factory=list)
     controls: list[Mail] = field(default_factory=list)  # that nobody has taken, the oldest first
     seeds: dict[int, uuid.UUID] = field(default_factory=dict)  # of timelines that have one of their own
+    guidance: dict[int, str] = field(default_factory=dict)  # what people said as they opened a timeline
     standing: dict[tuple[int, str], Standing] = field(default_factory=dict)  # by chapter and path
 
 
@@ -156,8 +157,10 @@ def _missions(result: PGresult) -> dict[int, Claimed]:
 
 def _add_history(missions: dict[int, Claimed], timelines: PGresult, standing: PGresult) -> None:
     for row in range(timelines.ntuples):
-        mission_id, number, seed = _cells(timelines, row)
-        missions[read_int(mission_id)].seeds[read_int(number)] = uuid.UUID(bytes=seed)
+        mission_id, number, seed, guidance = _cells(timelines, row)
+        claimed = missions[read_int(mission_id)]
+        claimed.seeds[read_int(number)] = uuid.UUID(bytes=seed)
+        claimed.guidance[read_int(number)] = guidance.decode()
     for row in range(standing.ntuples):
         mission_id, chapter, path, generation, timeline, state, key, digest, outcome, seq = _cells(standing, row)
         missions[read_int(mission_id)].standing[read_int(chapter), path.decode()] = Standing(

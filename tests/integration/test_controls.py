@@ -82,6 +82,8 @@ async def order(m: Context, request: dict[str, Any]) -> Verdict:
     await m.step("prepare", noted, "prepare")
     await m.wait_for_signal("amount")
     price = await m.step("price", current_price)
+    for text in m.guidance:
+        await m.observe(text)
     receipt = await m.tool(request["tool"], amount=price)
     await m.step("file", noted, "file")
     await m.wait_for_signal("close")
@@ -221,6 +223,7 @@ def test_rollback_undoes_the_payment_and_the_new_timeline_pays_anew() -> None:
     opened = Timeline.objects.get(mission_id=run.pk)
     assert (opened.number, opened.parent, opened.to_seq, opened.guidance) == (2, 1, to_seq, "700 is right")
     assert history.verify(run).ok
+    assert [entry.payload["text"] for entry in history.entries(run.pk) if entry.kind == "observed"] == ["700 is right"]
     generations = Effect.objects.filter(tool="till.pay").order_by("seq").values_list("generation", "state")
     assert list(generations) == [(1, "undone"), (2, "done")]
 
@@ -357,6 +360,19 @@ def test_failed_missions_are_tried_again_and_repeat_nothing() -> None:
         live_worker.wait_until(run, lambda now: now.state == "completed")
     assert till.amounts == [1, 2] and run.timeline == 2
     assert Outcome.objects.get(mission=run).verdict == "paid"
+
+
+def test_retry_asked_for_twice_goes_on_once() -> None:
+    with live_worker.worker():
+        run = begin("till.fragile")
+        till.closed = True
+        live_worker.ended(run)
+    till.closed = False
+    for _ in range(2):
+        controls.request(run.pk, "retry", by="olivia")
+    with live_worker.worker():
+        live_worker.wait_until(run, lambda now: now.state == "completed" and now.control_done == now.control_seq)
+    assert till.amounts == [1, 2] and run.timeline == 2
 
 
 def test_verbs_that_mean_nothing_in_a_state_are_refused() -> None:
