@@ -8,6 +8,7 @@ and replay takes their entries by itself.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -93,6 +94,11 @@ class Ledger:
         if self._first is None:
             self._first = Budget.from_json(self._started().get("budget") or {})
         return self._first
+
+    @functools.cached_property
+    def unlimited(self) -> bool:
+        """Whether nothing is limited, as for most missions: then nothing needs to be reserved."""
+        return self.first == Budget()
 
     def limit(self, what: str) -> Any:
         """The limit in force, or None."""
