@@ -66,7 +66,8 @@ Teller = Callable[[dict[str, Any]], Telling]
 
 def is_quiet(item: RailItem) -> bool:
     """Whether the narrative leaves this item to the log."""
-    return item.kind == "now" or (item.kind == "ruling" and item.payload.get("outcome") == "allow")
+    notes_itself = item.kind == "step" and item.path.startswith("control#")  # what a control found out for itself
+    return item.kind == "now" or notes_itself or (item.kind == "ruling" and item.payload.get("outcome") == "allow")
 
 
 def observe(item: RailItem) -> Observation:
