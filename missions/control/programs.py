@@ -45,6 +45,8 @@ async def steer(run: Run, control: Mail) -> None:
             raise
     except Exception as error:
         logger.exception("A control's program broke", extra={"action": "control_broke", "mission": run.claimed.id})
+        if run.has_left:
+            return
         await program.break_off(codec.words(error))
 
 

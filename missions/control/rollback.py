@@ -139,7 +139,7 @@ def _failed_by(mission: Mission, call: lineage.Call, message: str) -> bool:
         mission_id=mission.pk, seq__gte=call.first, seq__lte=call.last, kind__in=FAILINGS
     ).order_by("seq")
     errors = [entry.payload.get("error") or {} for entry in history.decode(list(rows))]
-    return any(error and str(error.get("message", "")) in message for error in errors)
+    return any(error.get("message") and str(error["message"]) in message for error in errors)
 
 
 def _plan(mission: Mission, point: lineage.Point) -> Json:

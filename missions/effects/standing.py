@@ -17,6 +17,7 @@ from missions.models import EffectState, Kind
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
+STANDS = (EffectState.DONE, EffectState.IN_DOUBT, EffectState.INTENDED)  # it happened, or may have
 OPERATORS = ({"group": "operators", "quorum": 1},)
 RULING = Ruling(
     outcome=RulingOutcome.ESCALATE, reason="What was done before stands, and the new timeline wants something else.",
@@ -45,12 +46,15 @@ def generation(op: ToolRun) -> int:
 async def settle(op: ToolRun) -> bool:
     """Before anything is ruled on: adopt what stands, or ask about it; False where nothing stands in the way."""
     left = of(op)
-    if left is None or left.state != EffectState.DONE or op.progress.both:
+    if left is None or left.state not in STANDS or op.progress.both:
         return False
-    if left.args_digest == codec.digest_of(op.args):
+    if left.state == EffectState.DONE and left.args_digest == codec.digest_of(op.args):
         await adopt(op)
         return True
-    sentence = f"It was done before, and the new timeline wants something else: {op.sentence}"
+    known = "It was done before, and the new timeline wants something else"
+    if left.state != EffectState.DONE:  # its tool was unknown to the rollback, or a person could not tell
+        known = "Nobody knows whether this was done before"
+    sentence = f"{known}: {op.sentence}"
     digest = keys.approval_digest(op.intent, sentence, {"stands": left.key})
     await op.record(Kind.ASKED, **asking.asked_payload(
         op.next_decision(), kind="standing", sentence=sentence, digest=digest, ruling=RULING,
@@ -64,7 +68,11 @@ async def adopt(op: ToolRun) -> None:
     left = of(op)
     if left is None:
         raise TypeError("nothing stands here")
-    outcome = await op.run.owner.in_database(_outcome, op.run.claimed.id, left.outcome_seq)
+    if left.state == EffectState.DONE:
+        outcome = await op.run.owner.in_database(_outcome, op.run.claimed.id, left.outcome_seq)
+    else:  # people say that it was done; what it answered nobody knows
+        lost = {"type": "unknown_result", "message": "It was done, and what it answered is not known."}
+        outcome = {"state": "done", "usable": False, "result_digest": "", "error": lost}
     words = {"key": left.key, "adopted": True, "why": f"It was done on timeline {left.timeline} and stands."}
     await op.record(
         Kind.OUTCOME, sentence=op.sentence, effect_class=op.spec.effect, **{**outcome, **words}

@@ -405,3 +405,18 @@ def test_mission_of_an_unknown_type_can_be_cancelled() -> None:
     with live_worker.worker():
         live_worker.ended(run)
     assert run.state == "cancelled" and till.steps == []
+
+
+def test_effect_that_nobody_knows_of_is_never_repeated_by_a_new_timeline_unasked(olivia: User) -> None:
+    with live_worker.worker():
+        run = paid(begin(tool="till.gift"), 900)
+        deliver(run.pk, "close", {})
+        live_worker.ended(run)
+        # As where the rollback does not know its tool: it stays in doubt on the timeline that is left.
+        Effect.objects.filter(mission_id=run.pk).update(state=EffectState.IN_DOUBT, tool="till.gone")
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.parked(run, "decision:")
+        assert till.amounts == [900] and Decision.objects.get(mission=run).sentence.startswith("Nobody knows")
+        answer(run, olivia, "adopt")
+        live_worker.ended(run)
+    assert till.amounts == [900] and "what it answered is not known" in run.outcome.error
