@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from missions.context import Context
 from missions.control.lineage import spans
-from missions.engine import codec
+from missions.engine import chain, codec
 from missions.engine.attempt import ENDS
 from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
@@ -149,5 +149,6 @@ def _recorded(mission: Mission) -> Iterator[Recorded]:
             continue
         body = row.payload if row.payload is not None else Payload.objects.get(pk=bytes(row.stored or b"")).body
         yield Recorded(
-            row.seq, row.timeline, row.kind, row.path, bytes(row.input_hash), bytes(body), row.recorded_at
+            row.seq, row.timeline, row.kind, row.path, bytes(row.input_hash), bytes(body),
+            chain.microseconds(row.recorded_at),
         )

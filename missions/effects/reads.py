@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from missions.effects import admission, dispatch, endings
 from missions.effects.calling import Calling, attended
-from missions.engine.branches import interruptible
+from missions.engine.branches import Interruptible
 from missions.tools.spec import ToolCall
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ async def read(op: ToolRun) -> None:
     call = ToolCall(deadline=op.deadline(), mission_id=str(claimed.uid), attempt=claimed.attempt)
     fresh = claimed.attempt == 1 and not op.progress.tries
     async with attended(op.run, op.path, op.spec, fresh=fresh) as calling:
-        with interruptible():
+        with Interruptible():
             answered = await dispatch.call_tool(op.run, op.spec, call, op.args, calling)
         await _take(op, answered, calling)
     await admission.answered(op, answered)

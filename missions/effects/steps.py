@@ -13,7 +13,7 @@ from typing import Any
 from missions.effects.budgeting import allow
 from missions.effects.calling import Calling, takes_call, within
 from missions.engine import codec, guard
-from missions.engine.branches import Wait, being_cancelled, interruptible
+from missions.engine.branches import Interruptible, Wait, being_cancelled
 from missions.engine.checkpoints import seconds_of
 from missions.engine.claims import Recorded
 from missions.engine.run import Run
@@ -26,6 +26,7 @@ from missions.storage.workspaces import note
 from missions.tools.calls import StepCall
 
 Span = float | dt.timedelta
+STEP = Kind.STEP  # looking a member up takes as long as hashing an input, until Python 3.12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,11 @@ def limits_of(timeout: Span | None, heartbeat_timeout: Span | None) -> Limits:
 class StepRun:
     """One call `m.step(...)` at one key path."""
 
+    __slots__ = (
+        "_args", "_failed_at", "_failures", "_function", "_input_hash", "_kwargs", "_limits", "_path", "_resume_at",
+        "_retry", "_run", "_takes_call", "_title", "_words",
+    )
+
     def __init__(
         self, run: Run, path: str, name: str, function: Callable[..., Any], args: tuple[Any, ...],
         kwargs: dict[str, Any], retry: RetryPolicy, limits: Limits = UNLIMITED,
@@ -73,27 +79,24 @@ class StepRun:
 
         Raises StepFailed once the tries are used up, BudgetExhausted where there is no budget for it.
         """
-        if self._run.ledger.unlimited:
-            return await self._perform()
+        run = self._run
         try:
-            return await self._perform()
+            while True:
+                entry = None if run.goes_live else await run.recorded(self._path, self._input_hash)
+                if entry is None:
+                    if self._resume_at is not None and not run.is_past(self._resume_at):
+                        await run.wait(self._path, Wait(label="timer", wake_at=self._resume_at))
+                    elif (done := await self._try()) is not None:
+                        return self._result(done[0], codec.load(done[1])["result"])
+                elif entry.kind == STEP:
+                    payload = entry.payload
+                    note(run, payload)
+                    return self._result(entry.seq, payload["result"])
+                else:
+                    self._fold(entry)
         finally:
-            self._run.ledger.reserved.pop(self._path, None)
-
-    async def _perform(self) -> Any:
-        while True:
-            entry = await self._run.recorded(self._path, self._input_hash)
-            if entry is None:
-                if self._resume_at is not None and not self._run.is_past(self._resume_at):
-                    await self._run.wait(self._path, Wait(label="timer", wake_at=self._resume_at))
-                elif (done := await self._try()) is not None:
-                    return self._result(done[0], codec.load(done[1])["result"])
-            elif entry.kind == Kind.STEP:
-                payload = entry.payload
-                note(self._run, payload)
-                return self._result(entry.seq, payload["result"])
-            else:
-                self._fold(entry)
+            if run.ledger.reserved:
+                run.ledger.reserved.pop(self._path, None)
 
     def _fold(self, entry: Recorded) -> None:
         if entry.kind == Kind.STEP_FAILED:
@@ -119,15 +122,15 @@ class StepRun:
         try:
             if calling is not None:
                 return await self._attended(calling)
-            with interruptible():
-                value = await self._invoke()
+            with Interruptible():
+                value = await self._plainly()
             body = codec.dump({**self._words, "result": value})
         except (Exception, *LEAKED) as error:  # what leaks out of the function ends the step, never the worker
             if being_cancelled():
                 raise
             await self._put_off(error, calling)
             return None
-        return await self._append(Kind.STEP, body), body
+        return await self._append(STEP, body), body
 
     async def _within_budget(self) -> None:
         try:
@@ -136,6 +139,13 @@ class StepRun:
             told = {"type": error.code, "message": str(error)}
             await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}))
             raise
+
+    async def _plainly(self) -> Any:
+        function = self._function
+        if not codec.is_async(function):
+            return await self._invoke()
+        with guard.Guarding(guard.STEP, function):
+            return await function(*self._args, **self._kwargs)
 
     def _invoke(self, *first: Any, begin: Callable[[], None] = lambda: None) -> Awaitable[Any]:
         function, args, kwargs = self._function, self._args, self._kwargs
@@ -165,11 +175,11 @@ class StepRun:
                 await calling.begin(fresh=fresh, workspace=True)
                 first = (calling.step_call(self._deadline()),)
             work = self._invoke(*first, begin=calling.reporter.begin)
-            with interruptible():
+            with Interruptible():
                 value = await (within(work, calling.reporter, limits.timeout, limits.silence) if limits else work)
             async with calling.recording() as (extra, side):
                 body = codec.dump({**self._words, "result": value, **extra})
-                return await self._append(Kind.STEP, body, side), body
+                return await self._append(STEP, body, side), body
         finally:
             calling.close()
 

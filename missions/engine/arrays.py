@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import struct
 from collections.abc import Sequence
+from itertools import chain
+from typing import cast
 
 BYTEA, INT8, INT4, TEXT, TIMESTAMPTZ = 17, 20, 23, 25, 1184
 _int4, _int8, _dimension = struct.Struct(">i"), struct.Struct(">q"), struct.Struct(">iiiii")
@@ -58,12 +60,14 @@ def int4s(values: Sequence[int]) -> bytes:
 def _varying(values: Sequence[bytes | None], oid: int) -> bytes:
     if not values:
         return struct.pack(">iii", 0, 0, oid)
-    parts = [_dimension.pack(1, 1 if None in values else 0, oid, len(values), 1)]
-    for value in values:
-        if value is None:
-            parts.append(_NULL)
-        else:
-            parts += (_int4.pack(len(value)), value)
+    nulls = None in values
+    parts = [_dimension.pack(1, 1 if nulls else 0, oid, len(values), 1)]
+    if nulls:
+        for value in values:
+            parts += (_NULL,) if value is None else (_int4.pack(len(value)), value)
+    else:
+        solid = cast(Sequence[bytes], values)
+        parts += chain.from_iterable(zip(map(_int4.pack, map(len, solid)), solid, strict=True))
     return b"".join(parts)
 
 

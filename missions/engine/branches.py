@@ -8,12 +8,11 @@ on each durable call of it raises CancelledError, so that its `finally` blocks c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import datetime as dt
 import functools
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -90,18 +89,22 @@ def mark(*, shielded: bool = False, question: str = "") -> None:
         branch.shielded, branch.question = shielded, question
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """What is awaited inside may be cancelled when the branch is cut off: nothing of it is recorded yet."""
-    branch = current_branch.get(None)
-    if branch is None:
-        yield
-        return
-    branch.interruptible = True
-    try:
-        yield
-    finally:
-        branch.interruptible = False
+class Interruptible:
+    """What is awaited inside may be cancelled when the branch is cut off: nothing of it is recorded yet.
+
+    A class, since every step enters it: a generator would cost a microsecond.
+    """
+
+    __slots__ = ("_branch",)
+
+    def __enter__(self) -> None:
+        self._branch = current_branch.get(None)
+        if self._branch is not None:
+            self._branch.interruptible = True
+
+    def __exit__(self, *error: object) -> None:
+        if self._branch is not None:
+            self._branch.interruptible = False
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -131,15 +134,15 @@ class Branch:
     @property
     def is_here(self) -> bool:
         """Whether the current task is this branch's."""
-        task = asyncio.current_task()
-        return task is not None and self.task is not None and self.task() is task
+        return self.task is not None and (task := self.task()) is not None and task is self.run.current_task()
 
     def path(self, name: str) -> str:
         """The key of the next call of this name here: path/name#occurrence."""
-        if not name.isprintable() or not 0 < len(name) <= 100 or "/" in name or "#" in name:
+        count = self.counts.get(name, 0)
+        if not count and (not name.isprintable() or not 0 < len(name) <= 100 or "/" in name or "#" in name):
             raise MisusedContext(f"{name!r} is no usable name: 1 to 100 printable characters, without / and #.")
-        count = self.counts[name] = self.counts.get(name, 0) + 1
-        return f"{self.prefix}{name}#{count}"
+        self.counts[name] = count + 1
+        return f"{self.prefix}{name}#{count + 1}"
 
     def cut(self, by: Group) -> None:
         """Cut it off, and its own branches first; those under a shield end once their effects are settled."""

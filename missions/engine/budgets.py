@@ -25,7 +25,7 @@ from missions.models import Kind
 Json = dict[str, Any]
 PREFIX = "budget/"
 REFUSED = "budget_exhausted"
-COUNTED = (Kind.STEP, Kind.STEP_FAILED, Kind.INTENT, Kind.SPENT)
+COUNTED = STEP, STEP_FAILED, INTENT, SPENT = Kind.STEP, Kind.STEP_FAILED, Kind.INTENT, Kind.SPENT
 UNITS = {"steps": "step", "effects": "effect", "tokens": "token"}
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -172,11 +172,11 @@ class Ledger:
                 self.refused.add(what)
 
     def _count(self, kind: str, payload: bytes | Json) -> None:
-        if kind == Kind.STEP or (kind == Kind.STEP_FAILED and _decoded(payload)["error"]["type"] != REFUSED):
+        if kind == STEP or (kind == STEP_FAILED and _decoded(payload)["error"]["type"] != REFUSED):
             self.spent.steps += 1
-        elif kind == Kind.INTENT:
+        elif kind == INTENT:
             self.spent.effects += 1
-        elif kind == Kind.SPENT:
+        elif kind == SPENT:
             told = _decoded(payload)
             self.spent.cost += Decimal(told["cost"])
             self.spent.tokens += told["tokens"]

@@ -7,9 +7,10 @@ payload itself, so that a redaction which destroys payload and salt leaves the c
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import struct
 import uuid
+from collections.abc import Iterator
+from hashlib import sha256
 from os import urandom  # by name: the guard puts a slower reader into the module
 
 GENESIS = bytes(32)
@@ -23,9 +24,15 @@ def new_salt() -> bytes:
     return urandom(SALT_BYTES)
 
 
+def new_salts(count: int) -> Iterator[bytes]:
+    """Salts for a batch of entries, for one call of the system."""
+    pool = urandom(SALT_BYTES * count)
+    return (pool[at:at + SALT_BYTES] for at in range(0, len(pool), SALT_BYTES))
+
+
 def digest(salt: bytes, payload: bytes) -> bytes:
     """What stands for the payload in the chain; without the salt nothing can be guessed from it."""
-    return hashlib.sha256(salt + payload).digest()
+    return sha256(salt + payload).digest()
 
 
 def microseconds(at: dt.datetime) -> int:
@@ -43,8 +50,15 @@ def link(
     payload_digest: bytes, recorded_micros: int,
 ) -> bytes:
     """The 32-byte link of one entry. Lengths are part of the hash, so that no two fields can run into each other."""
-    kind_bytes, path_bytes = kind.encode(), path.encode()
-    head = _head.pack(recorded_micros, seq, timeline, len(kind_bytes), len(path_bytes), len(input_hash))
-    return hashlib.sha256(
-        b"".join((previous, uid.bytes, head, kind_bytes, path_bytes, input_hash, payload_digest))
-    ).digest()
+    return link_bytes(
+        previous, uid.bytes, seq, timeline, kind.encode(), path.encode(), input_hash, payload_digest, recorded_micros
+    )
+
+
+def link_bytes(
+    previous: bytes, uid: bytes, seq: int, timeline: int, kind: bytes, path: bytes, input_hash: bytes,
+    payload_digest: bytes, recorded_micros: int,
+) -> bytes:
+    """`link` for those who have the bytes at hand."""
+    head = _head.pack(recorded_micros, seq, timeline, len(kind), len(path), len(input_hash))
+    return sha256(previous + uid + head + kind + path + input_hash + payload_digest).digest()

@@ -34,7 +34,12 @@ class Recorded:
     path: str
     input_hash: bytes
     body: bytes
-    recorded_at: dt.datetime
+    micros: int  # when, since 2000
+
+    @property
+    def recorded_at(self) -> dt.datetime:
+        """When it was recorded, by the database's clock."""
+        return chain.moment(self.micros)
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -132,10 +137,11 @@ def mail_of(result: PGresult) -> list[tuple[int, Mail]]:
 
 def entries_of(result: PGresult) -> Iterator[tuple[int, Recorded]]:
     """Pairs of mission id and entry out of `load_entries` and its like."""
+    get = result.get_value
     for row in range(result.ntuples):
-        mission_id, seq, timeline, kind, path, input_hash, body, recorded_at = _cells(result, row)
-        yield read_int(mission_id), Recorded(
-            read_int(seq), read_int(timeline), kind.decode(), path.decode(), input_hash, body, moment_of(recorded_at)
+        yield read_int(get(row, 0) or b""), Recorded(
+            read_int(get(row, 1) or b""), read_int(get(row, 2) or b""), (get(row, 3) or b"").decode(),
+            (get(row, 4) or b"").decode(), get(row, 5) or b"", get(row, 6) or b"", read_int(get(row, 7) or b""),
         )
 
 

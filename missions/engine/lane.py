@@ -1,7 +1,9 @@
 """The lane: group commit and fence in one connection.
 
 Every write that belongs to an attempt goes through here. What accumulated while the previous flush was in flight is
-written as one implicit transaction; with nothing in flight a write is flushed at once. The lane's session holds the
+written as one implicit transaction; with nothing in flight a write is flushed at once. Where many missions write, a
+batch goes off when half as many writes as in the last one are there: the database writes one half while the missions
+of the other half go on. The lane's session holds the
 advisory lock of its worker's id, so the session that commits is the proof of life: no commit of a dead worker can
 follow its takeover.
 
@@ -29,6 +31,7 @@ from missions.engine.writes import Batch, Head, Write
 from missions.errors import Suspended
 
 logger = logging.getLogger(__name__)
+LEAST_WRITES = 32  # fewer are not worth a transaction of their own
 BATCH_ROWS, BATCH_BYTES = 512, 4 * 1024 * 1024
 AGAIN_SECONDS = 0.002  # a skipped row is held for the length of somebody's short transaction
 # Known aborts: nothing was written and nothing is wrong with the rows (serialisation, deadlock, lock, cancelled,
@@ -64,13 +67,17 @@ class Lane:
         self._alone: deque[list[Write]] = deque()  # parts of a refused batch, each to be tried by itself
         self._busy = self._scheduled = False
         self.batches = self.rows = 0
+        self._enough = LEAST_WRITES  # so many writes are worth a batch before all missions have written
 
     # -- What the engine asks ------------------------------------------------------------------------------------------
 
     def write(self, write: Write) -> asyncio.Future[int]:
         """Queue a write and return its future: the seq of its last draft, or 1/0 whether a released mission is due."""
         self._pending.append(write)
-        self._schedule()
+        if len(self._pending) >= self._enough and not self._busy:
+            self._flush()
+        else:
+            self._schedule()
         return write.future
 
     def call(self, *calls: Call) -> asyncio.Future[list[PGresult]]:
@@ -127,6 +134,7 @@ class Lane:
         return writes
 
     def _start(self, batch: Batch) -> None:
+        self._enough = max(LEAST_WRITES, len(batch.writes) // 2)
         batch.build(int((self.clock.seconds() - chain.EPOCH.timestamp()) * 1_000_000))
         self._send(batch)
 
@@ -152,6 +160,8 @@ class Lane:
             return
         self._busy = False
         self.batches, self.rows = self.batches + 1, self.rows + batch.rows
+        if len(self._pending) >= self._enough:
+            self._flush()
         short = bool(batch.rows) and (results[0].command_tuples or 0) != batch.rows
         released: dict[int, bool] = {}
         names = [name for name, _ in calls]
@@ -171,15 +181,17 @@ class Lane:
 
     def _resolve(self, batch: Batch, released: dict[int, bool], fenced: set[tuple[int, int]]) -> None:
         for write, seq in zip(batch.writes, batch.seqs, strict=True):
-            mission_id = write.head.mission_id
-            if write.head.fence in fenced:
+            if fenced and write.head.fence in fenced:
                 self.on_fenced(*write.head.fence)
-            elif write.release is not None and mission_id not in released:
+            elif write.release is None:
+                if not write.future.done():
+                    write.future.set_result(seq)
+            elif write.head.mission_id not in released:
                 write.drafts = write.side = ()  # its entries are written; only the row was held by somebody
                 self._loop.call_later(AGAIN_SECONDS, self.write, write)
             elif not write.future.done():
-                write.future.set_result(seq if write.release is None else int(released[mission_id]))
-        self.on_flushed({write.head.mission_id for write in batch.writes if write.head.fence not in fenced})
+                write.future.set_result(int(released[write.head.mission_id]))
+        self.on_flushed({fence[0] for fence in batch.before if fence not in fenced})
 
     def _check_fence(self, batch: Batch, released: dict[int, bool]) -> None:
         """Fewer rows than sent: ask who was fenced, and stop those missions here."""

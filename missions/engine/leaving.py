@@ -184,9 +184,13 @@ class Leaving:
 
     def check(self) -> None:
         """Raise Suspended where the mission has left memory or is leaving it, CancelledError in a branch cut off."""
-        if self.has_left:
+        if self.poisoned or self.parking:
             raise Suspended
         self.moves += 1
         if is_cut_off():
             raise asyncio.CancelledError
+
+    def current_task(self) -> asyncio.Task[Any] | None:
+        """The task that runs on this mission's loop right now; every call asks, so the loop is not looked up."""
+        return asyncio.current_task(self._loop)
 

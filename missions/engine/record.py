@@ -13,9 +13,10 @@ from missions.engine.claims import CONTROL, PORTION, Recorded
 from missions.models import Kind
 
 # Entries that no call of an author waits for: they tell how the mission was started, steered or upgraded.
-UNASKED = (
+UNASKED = frozenset(kind.value for kind in (
     Kind.STARTED, Kind.CHAPTER, Kind.PAUSED, Kind.RESUMED, Kind.CANCELLED, Kind.TIMELINE, Kind.CONTROL, Kind.UPGRADED,
-)
+))
+UPGRADED = Kind.UPGRADED.value  # looked up once: every entry is compared with it
 OF_CONTROLS = f"{CONTROL}#"
 
 
@@ -36,7 +37,7 @@ class Record:
         for entry in entries:
             count += 1
             self.last_seq = entry.seq
-            if entry.kind == Kind.UPGRADED:
+            if entry.kind == UPGRADED:
                 self.version = int(entry.payload["to"])
             if self._of_control or not (entry.kind in UNASKED or entry.path.startswith(OF_CONTROLS)):
                 self._left.append(entry)

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 
 from missions.engine import crashpoints
-from missions.engine.branches import Branch, Wait, stands_at
+from missions.engine.branches import Branch, Wait, is_cut_off, stands_at
 from missions.engine.budgets import ledger_of
 from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
@@ -78,16 +78,33 @@ class Run(Leaving):
             if self.leaving:
                 await self.put_back(path)
             return None
-        future: asyncio.Future[Recorded | None] = self._loop.create_future()
-        self._waiters[path] = future
-        stands_at(path)
-        self.stand_still()
-        entry = await future
+        entry = self._at_once(path)
+        if entry is None:
+            future: asyncio.Future[Recorded | None] = self._loop.create_future()
+            self._waiters[path] = future
+            stands_at(path)
+            self.stand_still()
+            entry = await future
         if entry is None and self.leaving:
             await self.put_back(path)
         if entry is not None and entry.input_hash != input_hash:
             self._diverge(path, f"the inputs of {path!r} differ from those recorded in entry {entry.seq}", entry)
         return entry
+
+    def _at_once(self, path: str) -> Recorded | None:
+        """The next entry, where all else stands still and it is this call's: what standing still would come to."""
+        if self.running != 1 or self._waiters:
+            return None
+        self.ledger.take_own(self.record)
+        entry = self.record.next
+        if entry is None or entry.path != path or self.record.runs_short:
+            return None
+        return self._taken()
+
+    @property
+    def goes_live(self) -> bool:
+        """Whether a call has nothing to replay and may start at once: then it need not ask for its record."""
+        return self.live and not (self.closing or self.has_left or self.owner.draining or is_cut_off())
 
     @property
     def leaving(self) -> bool:
@@ -118,7 +135,8 @@ class Run(Leaving):
             if future is None:
                 self._leftover(entry)
                 return
-            self._release_entry(self.record.pop(), future)
+            self.go_on()
+            future.set_result(self._taken())
         elif self._waiters:
             self.live = True
             waiters, self._waiters = list(self._waiters.values()), {}
@@ -128,13 +146,13 @@ class Run(Leaving):
         elif self._waits:
             self._park()
 
-    def _release_entry(self, entry: Recorded, future: asyncio.Future[Recorded | None]) -> None:
+    def _taken(self) -> Recorded:
+        entry = self.record.pop()
         if entry.kind in TAKES_MAIL:
             self.inbox.drop([entry.payload.get("seq")])
         self.step, self.matched_seq = entry.path, entry.seq
         self.ledger.fold(entry.kind, entry.path, entry.body)
-        self.go_on()
-        future.set_result(entry)
+        return entry
 
     async def prepare(self) -> None:
         """Have the beginning of the record at hand; call it before the program begins."""
@@ -191,7 +209,7 @@ class Run(Leaving):
         """The same without waiting: their place in the journal is after all that was queued before."""
         self.check()
         self.step = drafts[-1].path
-        marked = self._marked(drafts)
+        marked = self._marked(drafts) if self._upgrade else drafts
         write = Write(head=self.head, future=self._loop.create_future(), drafts=marked, index=index, side=side)
         return self.lane.write(write)
 

@@ -33,6 +33,10 @@ class Head:
     timeline: int
     seq: int
     link: bytes
+    name: bytes = field(init=False)  # the uid, as every link takes it
+
+    def __post_init__(self) -> None:
+        self.name = self.uid.bytes
 
     @property
     def fence(self) -> tuple[int, int]:
@@ -179,31 +183,33 @@ class Batch:
     def build(self, micros: int) -> None:
         """Give each draft its seq and link; `micros` is the database's time since 2000."""
         self.micros = micros
+        salts = chain.new_salts(sum(len(write.drafts) for write in self.writes))
         for write in self.writes:
             head = write.head
-            self.before.setdefault(head.fence, (head, head.seq, head.link))
+            if head.fence not in self.before:
+                self.before[head.fence] = (head, head.seq, head.link)
             for draft in write.drafts:
-                self._place(head, draft)
+                self._place(head, draft, next(salts))
             self.seqs.append(head.seq)
-            self._index(write)
+            if write.side or write.index or write.release is not None:
+                self._index(write)
 
     def restore(self) -> None:
         """Take the heads back to where they were: nothing of this batch was written."""
         for head, seq, link in self.before.values():
             head.seq, head.link = seq, link
 
-    def _place(self, head: Head, draft: Draft) -> None:
-        seq, salt, payload, stored = head.seq + 1, chain.new_salt(), draft.payload, None
+    def _place(self, head: Head, draft: Draft, salt: bytes) -> None:
+        seq, timeline, payload, stored = head.seq + 1, head.timeline, draft.payload, None
+        kind, path, given = draft.kind.encode(), draft.path.encode(), draft.input_hash
         digest = chain.digest(salt, payload)
-        link = chain.link(
-            head.link, head.uid, seq, head.timeline, draft.kind, draft.path, draft.input_hash, digest, self.micros
-        )
+        link = chain.link_bytes(head.link, head.name, seq, timeline, kind, path, given, digest, self.micros)
         if len(payload) > INLINE_BYTES:
             stored = hashlib.sha256(payload).digest()
             self.extra.append((b"payload_store", (stored, payload)))
         self.entries.append((
-            head.mission_id, head.attempt, seq, head.timeline, draft.kind.encode(), draft.path.encode(),
-            draft.input_hash, None if stored else payload, stored, salt, digest, link,
+            head.mission_id, head.attempt, seq, timeline, kind, path, given, None if stored else payload, stored, salt,
+            digest, link,
         ))
         head.seq, head.link = seq, link
 
