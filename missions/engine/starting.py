@@ -179,6 +179,7 @@ def _write(mission: Mission, payload: dict[str, Any], wish: Wish) -> dt.datetime
         mission.waits_for, wish.start_at, payload["title"], wish.started_by.pk if wish.started_by else None, wish.via,
         stored, body, Kind.STARTED.value, request_hash, salt, digest,
         *chain.around(chain.GENESIS, mission.uid, 1, 1, Kind.STARTED, "", request_hash, digest), feed.FEED, feed.DUE,
+        mission.effects_off,
     ])
     if row is None:
         return None

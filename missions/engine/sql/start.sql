@@ -16,7 +16,7 @@ mission as (
     select $1::uuid, $2::text, $3::int4, $4::text, $5::int4, $6::int8, $7::timestamptz,
         case when $8::text = '' then 'ready' else 'waiting' end, $8::text, case when $8::text <> '' then now end,
         case when $8::text = '' then greatest($9::timestamptz, now) end,
-        1, '', '', 0, 1, 1, 1, 0, 0, 0, 0, false, 0, 0, false
+        1, '', '', 0, 1, 1, 1, 0, 0, 0, 0, $23::bool, 0, 0, false
     from clock
     where not exists (select from missions_archive where idempotency_key = $4::text)
         and ($7::timestamptz is null or $7::timestamptz > now)
