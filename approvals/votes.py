@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
 from approvals import currency, quorum, resolution, tiers
 from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierState, Vote, VoteVerdict
@@ -97,7 +98,7 @@ def _record(decision: Decision, ballot: Ballot) -> CastResult:
     earlier = Vote.objects.filter(decision=decision, voter=ballot.voter).order_by("-pk").select_related("tier").first()
     tier = tiers.open_tier(decision)
     if earlier is not None and _is_repeat(earlier, ballot, tier):
-        return _result(decision, earlier.tier, repeated=True)
+        return _result(decision, earlier.tier, quorum.counted_votes(decision, earlier.tier.group), repeated=True)
     if not decision.is_open or tier is None:
         raise not_open(decision)
     if ballot.digest != decision.digest:
@@ -164,33 +165,35 @@ def _insert(decision: Decision, tier: Tier, ballot: Ballot) -> Vote:
 
 def _apply(decision: Decision, tier: Tier, vote: Vote) -> CastResult:
     """Let a recorded vote take effect: a refusal settles at once, an approval when each tier has its quorum."""
+    prefetch_related_objects([decision], "tiers", "votes__voter")  # read once; nothing below changes what counts
+    counted = quorum.counted_votes(decision, tier.group)
     if refused := REFUSALS.get(VoteVerdict(vote.verdict)):
-        return _settle(decision, tier, vote, refused)
-    if quorum.counted_votes(decision, tier.group) < tier.quorum:
+        return _settle(decision, tier, vote, refused, counted)
+    if counted < tier.quorum:
         resolution.announce(decision)
-        return _result(decision, tier)
+        return _result(decision, tier, counted)
     tier.state = TierState.MET
     tier.save(update_fields=["state"])
     if tiers.open_next(decision) is None:
-        return _settle(decision, tier, vote, DecisionState.APPROVED)
+        return _settle(decision, tier, vote, DecisionState.APPROVED, counted)
     resolution.announce(decision)
-    return _result(decision, tier)
+    return _result(decision, tier, counted)
 
 
-def _settle(decision: Decision, tier: Tier, vote: Vote, state: DecisionState) -> CastResult:
+def _settle(decision: Decision, tier: Tier, vote: Vote, state: DecisionState, counted: int) -> CastResult:
     """Close the decision, describe it, and wake the mission last."""
     resolution.settle(decision, state, resolution.answer_of(vote, state))
     tier.refresh_from_db(fields=["state"])
-    result = _result(decision, tier)
+    result = _result(decision, tier, counted)
     crashpoints.reach("vote_and_wake")
     resolution.tell_mission(decision, sender=vote.voter.get_username())
     return result
 
 
-def _result(decision: Decision, tier: Tier, *, repeated: bool = False) -> CastResult:
+def _result(decision: Decision, tier: Tier, counted: int, *, repeated: bool = False) -> CastResult:
     return CastResult(
-        state=decision.state, tier=tier.order, tier_state=tier.state, quorum=tier.quorum,
-        votes=quorum.counted_votes(decision, tier.group), repeated=repeated, resolution=decision.resolution,
+        state=decision.state, tier=tier.order, tier_state=tier.state, quorum=tier.quorum, votes=counted,
+        repeated=repeated, resolution=decision.resolution,
     )
 
 

@@ -62,3 +62,13 @@ def link_bytes(
     """`link` for those who have the bytes at hand."""
     head = _head.pack(recorded_micros, seq, timeline, len(kind), len(path), len(input_hash))
     return sha256(previous + uid + head + kind + path + input_hash + payload_digest).digest()
+
+
+def around(
+    previous: bytes, uid: uuid.UUID, seq: int, timeline: int, kind: str, path: str, input_hash: bytes,
+    payload_digest: bytes,
+) -> tuple[bytes, bytes]:
+    """What `link` hashes before and after its eight bytes of time, for an entry whose time the database gives."""
+    kind_bytes, path_bytes = kind.encode(), path.encode()
+    head = _head.pack(0, seq, timeline, len(kind_bytes), len(path_bytes), len(input_hash))
+    return previous + uid.bytes, b"".join((head[8:], kind_bytes, path_bytes, input_hash, payload_digest))

@@ -11,14 +11,15 @@ from typing import Any
 from psycopg.pq.abc import PGresult
 
 from missions.engine import chain, codec
-from missions.engine.arrays import TRUE, int4, int8, read_int
+from missions.engine.arrays import TRUE, int4, int8, int8s, read_int
 from missions.engine.lane import Lane
 from missions.engine.places import STATEMENTS as PLACES
 from missions.engine.places import Places, known_types
 
+OF_TIMELINES = ("load_timelines", "load_standing")
 STATEMENTS = (
-    "claim", "load_missions", "load_entries", "load_signals", "load_timelines", "load_standing", "next_due", "new_mail",
-    "more_entries", "control_entries", *PLACES,
+    "unflushed", "claim", "load_missions", "load_entries", "load_signals", "next_due", "new_mail", "more_entries",
+    "control_entries", *OF_TIMELINES, *PLACES,
 )
 PORTION = 1000  # entries of a mission that are loaded at once
 CONTROL = "control"  # the name of signals that are controls, and the first part of the paths of what they record
@@ -180,11 +181,10 @@ async def claim(lane: Lane, worker_id: int, limit: int, places: Places) -> Claim
     me = int8(worker_id)
     loads = (
         (b"load_missions", (me,)), (b"load_entries", (me, int4(PORTION))), (b"load_signals", (me,)),
-        (b"load_timelines", (me,)), (b"load_standing", (me,)),
         (b"next_due", (*known_types(places.open), places.quarantined)),
     )
-    results = await lane.call(*places.claims(worker_id, limit), *loads)
-    *claimed, briefs, entries, signals, timelines, standing, upcoming_at = results
+    results = await lane.call((b"unflushed", ()), *places.claims(worker_id, limit), *loads)
+    _, *claimed, briefs, entries, signals, upcoming_at = results
     if len(claimed) > 1:
         places.learn(claimed[-1])
     missions = _missions(briefs)
@@ -193,7 +193,8 @@ async def claim(lane: Lane, worker_id: int, limit: int, places: Places) -> Claim
     for mission_id, mail in mail_of(signals):
         one = missions[mission_id]
         (one.controls if mail.name == CONTROL else one.mail).append(mail)
-    _add_history(missions, timelines, standing)
+    if several := [one.id for one in missions.values() if one.timeline > 1]:  # few; nobody else writes these rows
+        _add_history(missions, *await lane.call(*((name.encode(), (int8s(several),)) for name in OF_TIMELINES)))
     now, upcoming = due_of(upcoming_at)
     return Claim(list(missions.values()), now, upcoming)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import connection
 
 FEED = "standfast_feed"  # payload: tokens `m<mission id>` and `q`, separated by blanks
-DUE = "standfast_due"  # no payload: some mission or alarm may have become due
+DUE = "standfast_due"  # some mission or alarm may have become due; payload: the one mission's id, or nothing
 RULES = "standfast_rules"  # no payload: limits or circuits have changed
 PAYLOAD_BYTES = 7000  # PostgreSQL's own bound is 7,999
 

@@ -43,15 +43,17 @@ class Liveness:
 
     def __init__(
         self, worker_id: int, types: Callable[[], Iterable[Pair]], clock: Estimate, *,
-        on_due: Callable[[dt.datetime | None], None], on_hint: Callable[[], None],
+        on_due: Callable[[dt.datetime | None], None], on_hint: Callable[[str], None],
         on_lost: Callable[[BaseException], None], on_quarantine: Callable[[], None] = lambda: None,
-        on_frozen: Callable[[], None] = lambda: None, quarantined: bool = False,
+        on_frozen: Callable[[], None] = lambda: None,
+        on_place: Callable[[int, int], None] = lambda place, of: None, quarantined: bool = False,
     ) -> None:
         self.worker_id, self._clock = worker_id, clock
         self._types = types
         self._on_due, self._on_hint, self._on_lost = on_due, on_hint, on_lost
         self.on_rules: Callable[[], None] = lambda: None
         self._on_quarantine, self._on_frozen, self._quarantined = on_quarantine, on_frozen, quarantined
+        self._on_place = on_place
         self._next_peer: int | None = None
         self._watched: int | None = None
         self._ring_changed = asyncio.Event()
@@ -126,7 +128,7 @@ class Liveness:
         elif channel == feed.RULES:
             self.on_rules()
         else:
-            self._on_hint()
+            self._on_hint(payload)
 
     # -- The heartbeat -------------------------------------------------------------------------------------------------
 
@@ -142,7 +144,8 @@ class Liveness:
                 return
             if time.monotonic() - asked_at > hung / 2:  # a worker that was late itself judges nobody
                 self._steady_since = time.monotonic()
-            upcoming, stale, peer, quarantine, frozen = (answer.get_value(0, column) for column in range(1, 6))
+            upcoming, stale, peer, quarantine, frozen, place = (answer.get_value(0, column) for column in range(1, 7))
+            self._on_place(*read_int8s(place or b""))
             self._clock.read(moment_of(answer.get_value(0, 0) or b""))
             self._on_due(moment_of(upcoming) if upcoming else None)
             self._meet(read_int(peer) if peer else None)
@@ -223,7 +226,7 @@ class Liveness:
         logger.warning("A worker has died; its missions are free", extra=facts)
         self.hints.changed(missions)
         self.hints.due()
-        self._on_hint()
+        self._on_hint("")
 
     async def _sweep(self) -> None:
         """At the start: whoever is registered but holds no lock is dead, and so is any other owner of a mission."""

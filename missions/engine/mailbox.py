@@ -7,17 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import transaction
-from django.db.models import F
-from django.db.models.functions import Coalesce, Least
-
-from missions.engine import codec, feed
+from missions.engine import codec, feed, prepared
 from missions.errors import MissionEnded, UnknownMission
-from missions.models import Mission, Signal, State
-from missions.models.fields import DatabaseNow
+from missions.models import Signal
 
 
-@transaction.atomic
 def deliver(mission_id: int, name: str, payload: dict[str, Any], *, key: str | None = None, sender: str = "") -> bool:
     """Store a signal and make the mission due; True, or False where `key` was delivered before (nothing changes).
 
@@ -26,19 +20,10 @@ def deliver(mission_id: int, name: str, payload: dict[str, Any], *, key: str | N
     Raises UnknownMission, MissionEnded, Unserialisable, PayloadTooLarge.
     """
     body = codec.dump(payload, limit=codec.INPUT_BYTES)
-    mission = Mission.objects.select_for_update().filter(pk=mission_id).only("state", "inbox_seq", "waits_for").first()
-    if mission is None:
+    row = prepared.row("deliver", [mission_id, name, body, key, sender, feed.FEED, feed.DUE])
+    if row is None:
         raise UnknownMission
-    if key is not None and Signal.objects.filter(mission_id=mission_id, key=key).exists():
-        return False
-    if mission.ended:
-        raise MissionEnded(f"The mission is {mission.state}; nothing was delivered.", state=mission.state)
-    seq = mission.inbox_seq + 1
-    Signal.objects.create(mission_id=mission_id, seq=seq, name=name, payload=body, key=key, sender=sender)
-    changes: dict[str, Any] = {"inbox_seq": seq}
-    if mission.state != State.PAUSED or mission.waits_for:  # a paused one that waits for nobody takes its mail later
-        changes["wake_at"] = Least(Coalesce(F("wake_at"), DatabaseNow()), DatabaseNow())
-    Mission.objects.filter(pk=mission_id).update(**changes)
-    feed.announce(f"m{mission_id}")
-    feed.announce_due()
-    return True
+    state, seq, *_ = row
+    if seq is None and not (key is not None and Signal.objects.filter(mission_id=mission_id, key=key).exists()):
+        raise MissionEnded(f"The mission is {state}; nothing was delivered.", state=state)
+    return seq is not None

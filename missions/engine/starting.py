@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
-from missions.engine import alarms, chain, codec, dependencies, feed
+from missions.engine import alarms, chain, codec, dependencies, feed, prepared
 from missions.engine.budgets import Budget
 from missions.engine.clock import database_now
 from missions.engine.registry import MissionType, get_type
 from missions.errors import InvalidInput, KeyReused, MissionArchived
-from missions.models import Archived, Brief, Child, Entry, Kind, Mission, OnFailure, Payload, State
+from missions.models import Archived, Child, Entry, Kind, Mission, OnFailure, State
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -66,20 +67,14 @@ def begin(wish: Wish) -> tuple[Mission, bool]:
     payload = _payload(kind, wish)
     _check_words(wish)
     codec.dump(payload["input"], limit=codec.INPUT_BYTES)
-    if wish.key is not None and (known := Mission.objects.filter(idempotency_key=wish.key).first()):
-        return _same(known, payload), False
-    if wish.key is not None:
-        _refuse_archived(wish.key)
-    _check_deadline(wish.deadline_at)
-    try:
-        with transaction.atomic():
-            mission = _insert(kind, payload, wish)
-    except IntegrityError:
-        known = Mission.objects.filter(idempotency_key=wish.key).first() if wish.key else None
-        if known is None:
-            raise
-        return _same(known, payload), False
-    return mission, True
+    if wish.after and (known := _known(wish, payload)) is not None:  # what it waited for may be gone by now
+        return known, False
+    mission = _insert(kind, payload, wish)
+    if mission is not None:
+        return mission, True
+    if (known := _known(wish, payload)) is None:
+        raise IntegrityError("The mission could not be started, and nothing says why.")
+    return known, False
 
 
 def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
@@ -117,11 +112,16 @@ def _check_words(wish: Wish) -> None:
         raise InvalidInput("The request can not be taken.", errors=errors)
 
 
-def _check_deadline(deadline_at: dt.datetime | None) -> None:
-    """Only of a mission that is new: a repeated request may come after its deadline."""
-    if deadline_at is not None and deadline_at <= database_now():
+def _known(wish: Wish, payload: dict[str, Any]) -> Mission | None:
+    """The mission of this key, if there is one. Raises KeyReused, MissionArchived, InvalidInput (past its deadline)."""
+    if wish.key is not None:
+        if (known := Mission.objects.filter(idempotency_key=wish.key).first()) is not None:
+            return _same(known, payload)
+        _refuse_archived(wish.key)
+    if wish.deadline_at is not None and wish.deadline_at <= database_now():
         errors = [{"field": "deadline_at", "message": "This time has passed."}]
         raise InvalidInput("The request can not be taken.", errors=errors)
+    return None
 
 
 def _request_hash(payload: dict[str, Any]) -> bytes:
@@ -147,43 +147,46 @@ def _refuse_archived(full_key: str) -> None:
         )
 
 
-def _insert(kind: MissionType, payload: dict[str, Any], wish: Wish) -> Mission:
-    awaited = dependencies.lock_awaited(wish.after, wish.child)  # first: docs/locking.md
-    now = database_now()
-    waits_for = dependencies.waits_for(awaited)
-    mission = Mission.objects.create(
-        type=kind.name, version=kind.version, idempotency_key=wish.key, priority=wish.priority, head_seq=1,
-        wake_at=None if waits_for else max(wish.start_at, now) if wish.start_at else now, waits_for=waits_for,
-        waits_since=now if waits_for else None, state=State.WAITING if waits_for else State.READY,
-        deadline_at=wish.deadline_at, parent=wish.child.parent_id if wish.child else None,
-    )
-    Brief.objects.create(
-        mission=mission, title=payload["title"], started_by=wish.started_by, started_via=wish.via, started_at=now,
-        start_at=wish.start_at,
-    )
-    _first_entry(mission, payload, now)
-    dependencies.write(mission.pk, awaited, wish.on_failure, now)
-    if wish.child is not None:
-        wish.child.child_id = mission.pk
-        wish.child.save(force_insert=True)
-    if wish.deadline_at is not None:
-        alarms.set_alarm(f"{DEADLINE}:{mission.pk}", wish.deadline_at)
-    feed.announce(f"m{mission.pk}")
-    feed.announce_due()
+def _insert(kind: MissionType, payload: dict[str, Any], wish: Wish) -> Mission | None:
+    """Write it; None, and nothing is written, where its key was used before or its deadline has passed."""
+    alone = not (wish.after or wish.child or wish.deadline_at or connection.in_atomic_block)
+    with contextlib.nullcontext() if alone else transaction.atomic():
+        awaited = dependencies.lock_awaited(wish.after, wish.child)  # first: docs/locking.md
+        mission = Mission(
+            type=kind.name, version=kind.version, idempotency_key=wish.key, priority=wish.priority, head_seq=1,
+            waits_for=dependencies.waits_for(awaited), deadline_at=wish.deadline_at,
+            parent=wish.child.parent_id if wish.child else None,
+        )
+        now = _write(mission, payload, wish)
+        if now is None:
+            return None
+        dependencies.write(mission.pk, awaited, wish.on_failure, now)
+        if wish.child is not None:
+            wish.child.child_id = mission.pk
+            wish.child.save(force_insert=True)
+        if wish.deadline_at is not None:
+            alarms.set_alarm(f"{DEADLINE}:{mission.pk}", wish.deadline_at)
     return mission
 
 
-def _first_entry(mission: Mission, payload: dict[str, Any], now: dt.datetime) -> None:
-    """Seq 1 holds type, title and input, so that they are part of the chain."""
+def _write(mission: Mission, payload: dict[str, Any], wish: Wish) -> dt.datetime | None:
+    """The rows, in one statement; fills in what the database gives, and returns its time. None where it was refused."""
     body, salt, request_hash = codec.dump(payload), chain.new_salt(), _request_hash(payload)
     digest = chain.digest(salt, body)
-    stored = None
-    if len(body) > codec.INLINE_BYTES:
-        stored = hashlib.sha256(body).digest()
-        Payload.objects.bulk_create([Payload(digest=stored, body=body)], ignore_conflicts=True)
-    micros = chain.microseconds(now)
-    Entry.objects.create(
-        mission_id=mission.pk, seq=1, timeline=1, kind=Kind.STARTED, path="", input_hash=request_hash,
-        payload=None if stored else body, stored=stored, salt=salt, digest=digest, attempt=0, recorded_at=now,
-        chain=chain.link(chain.GENESIS, mission.uid, 1, 1, Kind.STARTED, "", request_hash, digest, micros),
-    )
+    stored = hashlib.sha256(body).digest() if len(body) > codec.INLINE_BYTES else None
+    row = prepared.row("start", [
+        mission.uid, mission.type, mission.version, wish.key, wish.priority, mission.parent, wish.deadline_at,
+        mission.waits_for, wish.start_at, payload["title"], wish.started_by.pk if wish.started_by else None, wish.via,
+        stored, body, Kind.STARTED.value, request_hash, salt, digest,
+        *chain.around(chain.GENESIS, mission.uid, 1, 1, Kind.STARTED, "", request_hash, digest), feed.FEED, feed.DUE,
+        mission.effects_off,
+    ])
+    if row is None:
+        return None
+    now: dt.datetime = row[1].astimezone(dt.UTC)
+    mission.pk, mission._state.adding, mission._state.db = row[0], False, connection.alias
+    if mission.waits_for:
+        mission.state, mission.waits_since = State.WAITING, now
+    else:
+        mission.wake_at = max(wish.start_at, now) if wish.start_at else now
+    return now

@@ -23,6 +23,7 @@ from missions.engine.bell import Bell
 from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
 from missions.engine.clock import Estimate
 from missions.engine.controls import request
+from missions.engine.hearing import Hearing
 from missions.engine.lane import open_lane
 from missions.engine.late import LateAnswers
 from missions.engine.leaving import Leaving
@@ -61,7 +62,7 @@ class Incarnation:
         self._steered = 0  # missions with a control, until what it has recorded is read
         self._places, self._rules = Places(list(runnable()), quarantined=on_idle is not None), Rules()
         self._claiming = self._again = self._fetching = self._mail = False
-        self._timer = DueTimer(self._clock, self._ring)
+        self._timer, self._hearing = DueTimer(self._clock, self._ring), Hearing(self.kick)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._late = LateAnswers(threads)
         self._loop = asyncio.get_running_loop()
@@ -69,7 +70,7 @@ class Incarnation:
         self.liveness = Liveness(
             self.worker_id, lambda: self._places.open, self._clock, on_due=self._due_at, on_hint=self._hinted,
             on_lost=self._lose, on_quarantine=quarantine.needed if quarantine is not None else lambda: None,
-            on_frozen=self._frozen, quarantined=on_idle is not None,
+            on_frozen=self._frozen, on_place=self._hearing.place, quarantined=on_idle is not None,
         )
 
     async def open(self, formers: Sequence[int]) -> None:
@@ -200,9 +201,9 @@ class Incarnation:
         run.parking = False
         run.pause(reason, detail)
 
-    def _hinted(self) -> None:
-        """Something may be due, or mail may have come for what runs here."""
-        self.kick()
+    def _hinted(self, mission: str) -> None:
+        """Something may be due (this mission, or any where it is empty), or mail may have come for what runs here."""
+        self._hearing.heard(mission)
         self._mail = True
         if self._runs and not (self._fetching or self.lost):
             self._fetching = True
@@ -279,6 +280,7 @@ class Incarnation:
     async def close(self) -> None:
         """End the sessions and the tasks of this incarnation."""
         self._timer.stop()
+        self._hearing.stop()
         await self.liveness.close()
         if hasattr(self, "lane"):
             self.lane.session.close()

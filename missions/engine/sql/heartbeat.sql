@@ -1,5 +1,6 @@
 -- Say that this worker lives, and learn in the same statement when something is due, whose heart has stopped, whether a
--- mission waits for a quarantine process that does not run on this host yet, and whether the installation is frozen.
+-- mission waits for a quarantine process that does not run on this host yet, whether the installation is frozen, and
+-- which place this worker has among how many (`missions.engine.hearing`).
 -- What is due is looked for as in next_due.sql. No row comes back to a worker that was declared dead.
 -- Heartbeats are on the real clock, which no test moves.
 with recursive lane (type, version, priority) as (
@@ -83,4 +84,9 @@ returning
         )
         else false
     end,
-    exists (select from missions_freeze where thawed_at is null)
+    exists (select from missions_freeze where thawed_at is null),
+    (
+        select array[count(*) filter (where alive.id < $1::int8), count(*)]
+        from missions_worker as alive
+        where alive.dead_at is null
+    )
