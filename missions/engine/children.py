@@ -40,6 +40,7 @@ class Spawn:
     on_failure: str
     priority: int
     on_parent_end: str
+    effects_off: bool = False  # as in the parent
 
     @property
     def full_key(self) -> str:
@@ -73,6 +74,7 @@ def start_child(spawn: Spawn) -> uuid.UUID:
     mission, _ = begin(Wish(
         type=spawn.type, input=spawn.input, title=spawn.title, key=spawn.full_key, started_by=starter, via="mission",
         priority=spawn.priority, after=spawn.after, on_failure=OnFailure(spawn.on_failure), child=child,
+        effects_off=spawn.effects_off,
     ))
     return mission.uid
 

@@ -42,6 +42,7 @@ class Wish:
     on_failure: str = OnFailure.FAIL
     budget: dict[str, Any] | None = None
     child: Child | None = None
+    effects_off: bool = False  # it may not change the world, as the mission that starts it may not
 
 
 def start(
@@ -96,6 +97,8 @@ def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
     limits = {**kind.budget.as_json(), **Budget.from_json(wish.budget or {}).as_json()}
     if limits:
         payload["budget"] = limits
+    if wish.effects_off:
+        payload["effects"] = False
     return payload
 
 
@@ -155,7 +158,7 @@ def _insert(kind: MissionType, payload: dict[str, Any], wish: Wish) -> Mission:
         type=kind.name, version=kind.version, idempotency_key=wish.key, priority=wish.priority, head_seq=1,
         wake_at=None if waits_for else max(wish.start_at, now) if wish.start_at else now, waits_for=waits_for,
         waits_since=now if waits_for else None, state=State.WAITING if waits_for else State.READY,
-        deadline_at=wish.deadline_at, parent=wish.child.parent_id if wish.child else None,
+        deadline_at=wish.deadline_at, parent=wish.child.parent_id if wish.child else None, effects_off=wish.effects_off,
     )
     Brief.objects.create(
         mission=mission, title=payload["title"], started_by=wish.started_by, started_via=wish.via, started_at=now,
