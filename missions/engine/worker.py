@@ -11,18 +11,17 @@ import datetime as dt
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any
 
 from django.conf import settings
 
 from missions.engine import crashpoints, limits
 from missions.engine.arrays import int8
+from missions.engine.attending import attend
 from missions.engine.attempt import ContextFactory, attempt
 from missions.engine.bell import Bell
 from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
 from missions.engine.clock import Estimate
-from missions.engine.controls import request
 from missions.engine.lane import open_lane
 from missions.engine.late import LateAnswers
 from missions.engine.leaving import Leaving
@@ -191,14 +190,7 @@ class Incarnation:
             run.pause(reason, detail)
         elif not run.has_left:
             run.parking = True  # nothing of it starts any more
-            self.spawn(self._attend(run, reason, detail, matched_seq))
-
-    async def _attend(self, run: Leaving, reason: str, detail: str, matched_seq: int) -> None:
-        # Asked before the pause, so that a worker that dies in between leaves the question behind.
-        ask = partial(request, run.claimed.id, "attend", reason=reason, detail=detail, matched_seq=matched_seq)
-        await self._threads.patiently(partial(ask, key=f"attend:{run.claimed.attempt}"))
-        run.parking = False
-        run.pause(reason, detail)
+            self.spawn(attend(run, self._threads, reason, detail, matched_seq))
 
     def _hinted(self) -> None:
         """Something may be due, or mail may have come for what runs here."""
