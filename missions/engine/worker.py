@@ -17,8 +17,8 @@ from django.conf import settings
 
 from missions.engine import crashpoints, limits
 from missions.engine.arrays import int8
-from missions.engine.attending import attend
 from missions.engine.attempt import ContextFactory, attempt
+from missions.engine.attending import attend
 from missions.engine.bell import Bell
 from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
 from missions.engine.clock import Estimate
