@@ -1,6 +1,7 @@
 """Replaying a stored journal against the code of this process, without effects: would the mission go on?
 
-Nothing is claimed, written or called. The run ends where the record does; what would come next is never started.
+Nothing is claimed, written or called. The run ends where the record does; what would come next is never started. The
+author's body runs guarded, as in a worker. Nothing here ends code that never returns: `missions.control.rehearsing`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from missions.context import Context
 from missions.control.lineage import spans
-from missions.engine import codec
+from missions.engine import codec, guard, guarded_events
 from missions.engine.attempt import ENDS
 from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
@@ -22,7 +23,7 @@ from missions.engine.leaving import Leaving
 from missions.engine.limits import Rules
 from missions.engine.registry import MissionType, code_for
 from missions.engine.run import Run
-from missions.errors import StandfastError, Suspended, UnknownType
+from missions.errors import Guarded, StandfastError, Suspended, UnknownType
 from missions.models import Entry, Mission, Payload, Timeline
 
 
@@ -104,6 +105,7 @@ def replay(mission: Mission) -> Replayed:
         kind = code_for(mission.type, mission.version)
     except UnknownType as error:
         return Replayed(ok=None, version=mission.version, entries=0, detail=str(error))
+    guarded_events.install()
     entries = list(_recorded(mission))
     timelines = list(Timeline.objects.filter(mission_id=mission.pk))
     return asyncio.run(_rehearse(mission, kind, entries, timelines))
@@ -123,6 +125,8 @@ async def _rehearse(
     task = asyncio.create_task(_body(run, kind))
     run.own(task)
     await asyncio.wait({task})
+    if not task.cancelled() and not isinstance(error := task.exception(), Suspended | None):
+        raise error  # its time is up
     replayed = sum(1 for entry in entries if entry.seq <= run.matched_seq)
     return Replayed(ok=not owner.detail, version=kind.version, entries=replayed, detail=owner.detail)
 
@@ -131,9 +135,13 @@ async def _body(run: Run, kind: MissionType) -> None:
     try:
         context = Context(run)
         context.enter()
-        await kind.function(context, kind.parse_input(run.input))
+        request, run.scope = kind.parse_input(run.input), guard.Guarding(guard.BODY, kind.function)
+        with run.scope:
+            await kind.function(context, request)
     except (Suspended, asyncio.CancelledError):
         return
+    except Guarded as error:
+        run.owner.attend(run, "violation", codec.words(error), matched_seq=run.matched_seq)
     except Exception as error:
         if run.record and not isinstance(error, StandfastError):  # which is an ending like any other
             run.owner.attend(run, "divergence", codec.words(error), matched_seq=run.matched_seq)

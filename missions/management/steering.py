@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from missions.control import forks, preview, replay
+from missions.control import forks, preview, rehearsing
 from missions.engine import controls
 from missions.management.display import Display
 from missions.management.inputs import USAGE, found, mission_id
@@ -119,7 +119,7 @@ def check(display: Display, options: Options) -> None:
     missions = running.iterator(chunk_size=500) if options["every"] else [found(options["id"])]
     total = differing = unknown = 0
     for mission in missions:
-        seen = replay.replay(mission)
+        seen = rehearsing.timed(mission)
         total, unknown, differing = total + 1, unknown + (seen.ok is None), differing + (seen.ok is False)
         if display.as_json:
             display.json({"mission": mission.uid, **ReplayShape(seen).data})

@@ -18,7 +18,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from missions.control import forks, replay
+from missions.control import forks, rehearsing
 from missions.engine import controls
 from missions.errors import ControlRefused, InvalidInput, UnknownMission
 from missions.models import Mission
@@ -124,4 +124,4 @@ def check(request: SignedInRequest, mission: Mission) -> HttpResponse:
     """Replay the journal against this server's code, without effects; a GET leads back to the mission."""
     if request.method != "POST":
         return redirect("mission", mission.uid)
-    return render(request, "missions/replay.html", {"mission": mission, "seen": replay.replay(mission)})
+    return render(request, "missions/replay.html", {"mission": mission, "seen": rehearsing.replay_apart(mission)})
