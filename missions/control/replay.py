@@ -23,7 +23,7 @@ from missions.engine.leaving import Leaving
 from missions.engine.limits import Rules
 from missions.engine.registry import MissionType, code_for
 from missions.engine.run import Run
-from missions.errors import Guarded, StandfastError, Suspended, UnknownType
+from missions.errors import Guarded, Suspended, UnknownType
 from missions.models import Entry, Mission, Payload, Timeline
 
 
@@ -132,6 +132,7 @@ async def _rehearse(
 
 
 async def _body(run: Run, kind: MissionType) -> None:
+    ending: Exception | None = None
     try:
         context = Context(run)
         context.enter()
@@ -140,13 +141,12 @@ async def _body(run: Run, kind: MissionType) -> None:
             await kind.function(context, request)
     except (Suspended, asyncio.CancelledError):
         return
-    except Guarded as error:
-        run.owner.attend(run, "violation", codec.words(error), matched_seq=run.matched_seq)
     except Exception as error:
-        if run.record and not isinstance(error, StandfastError):  # which is an ending like any other
-            run.owner.attend(run, "divergence", codec.words(error), matched_seq=run.matched_seq)
-    if not run.has_left:
-        run.finished()
+        ending = error
+    if isinstance(ending, Guarded):  # a worker would fail the mission
+        run.owner.attend(run, "violation", codec.words(ending), matched_seq=run.matched_seq)
+    elif not run.has_left:
+        run.finished(ending)
 
 
 def _recorded(mission: Mission) -> Iterator[Recorded]:

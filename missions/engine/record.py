@@ -62,6 +62,10 @@ class Record:
         """The next entry, or None where it has to be fetched first, or where there is none."""
         return self._left[0] if self._left else None
 
+    def find(self, path: str) -> Recorded | None:
+        """The entry of this path, if it is at hand."""
+        return next((entry for entry in self._left if entry.path == path), None)
+
     def pop(self) -> Recorded:
         """Take the next entry."""
         return self._left.popleft()

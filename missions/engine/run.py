@@ -18,7 +18,7 @@ import contextvars
 import datetime as dt
 import weakref
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from django.conf import settings
@@ -28,14 +28,14 @@ from missions.engine.branches import Branch, Wait, stands_at
 from missions.engine.budgets import ledger_of
 from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
 from missions.engine.clock import Estimate
-from missions.engine.codec import load
+from missions.engine.codec import load, words
 from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
 from missions.engine.leaving import Leaving
 from missions.engine.owner import Owner
 from missions.engine.record import Record
 from missions.engine.writes import Draft, Index, Release, Side, Write
-from missions.errors import Divergence, Suspended
+from missions.errors import Divergence, Guarded, Suspended
 from missions.models import Kind, State
 
 TAKES_MAIL = (Kind.SIGNAL, Kind.ANSWERED)
@@ -51,6 +51,8 @@ class Run(Leaving):
     ) -> None:
         super().__init__(claimed, lane, clock, owner)
         self.of_control = control is not None
+        self.overtaken_by: Callable[[str], bool] = lambda verb: False  # of a control: what it gives way to
+        self.overtaken = False  # such a control has come: a question to people is not waited for
         if control is None:
             self.record = Record(claimed.entries, whole=whole)
         else:
@@ -149,11 +151,14 @@ class Run(Leaving):
         elif self.running == 0 and not self.has_left:
             self._settle()
 
-    def finished(self) -> None:
-        """The author's function has returned. A record that nobody asked for is a divergence."""
+    def finished(self, error: BaseException | None = None) -> None:
+        """The author's function has ended. A record that nobody asked for is a divergence, or a violation's fault."""
         self.ledger.take_own(self.record)
+        if self.record and isinstance(error, Guarded):
+            self.owner.attend(self, "violation", words(error), matched_seq=self.matched_seq)
+            raise Suspended
         if self.record:
-            self._leftover(self.record.next)
+            self._leftover(self.record.next, f"; it raised {type(error).__name__}: {words(error)}" if error else "")
             raise Suspended
 
     @property
@@ -161,10 +166,10 @@ class Run(Leaving):
         """The entry that is released next; None once the record is exhausted."""
         return self.record.next
 
-    def _leftover(self, entry: Recorded | None) -> None:
+    def _leftover(self, entry: Recorded | None, ending: str = "") -> None:
         asked = ", ".join(repr(path) for path in self._waiters) or "nothing"
         found = f"entry {entry.seq} records {entry.kind} at {entry.path!r}" if entry else "more is recorded"
-        detail = f"{found}, but the code asks for {asked}"
+        detail = f"{found}, but the code asks for {asked}{ending}"
         self.owner.attend(self, "divergence", detail, matched_seq=self.matched_seq)
 
     def _diverge(self, path: str, detail: str, entry: Recorded) -> NoReturn:
@@ -242,11 +247,19 @@ class Run(Leaving):
         if self.has_left or not self.inbox.add(mail):
             return
         if mail.name == CONTROL:
-            self.close(load(mail.body))
+            self._steered(load(mail.body))
             return
         for path, wait in list(self._waits.items()):
             if mail.name in wait.signals:
                 self._wake(path, wait)
+
+    def _steered(self, control: dict[str, Any]) -> None:
+        self.close(control)
+        if self.overtaken_by(control["verb"]):
+            self.overtaken = True
+            for path, wait in list(self._waits.items()):
+                if wait.label.startswith("decision:"):
+                    self._wake(path, wait)
 
     def is_past(self, moment: dt.datetime) -> bool:
         """Whether a time has come on the database's clock."""

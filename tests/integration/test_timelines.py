@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -106,6 +107,24 @@ def test_diverged_mission_is_tried_again_once_the_code_is_right(olivia: User) ->
         answer(run, olivia, "retry")
         live_worker.ended(run)
     assert run.outcome.verdict == "right" and ran == {"first": 1, "second": 1}
+
+
+def test_changed_code_that_violates_the_guard_is_named_a_violation_with_file_and_line(olivia: User) -> None:
+    async def violates(m: Context, request: dict[str, Any]) -> Verdict:
+        await m.step("first", count, "first")
+        return Verdict("late", data={"at": getattr(time, "time")()})  # noqa: B009  (not seen before it runs)
+
+    name = define(before)
+    with live_worker.worker():
+        run = diverged(name, violates)
+        decision = Decision.objects.get(mission=run, state="open")
+        assert (run.state, run.reason) == ("paused", "violation")
+        assert f"{__file__}:" in decision.reason and "may not read time.time()" in decision.reason
+        assert "only tools may do" in decision.sentence
+        define(before, name=name)
+        votes.cast(decision.pk, olivia, "approve", decision.digest, choice="retry", channel="api")
+        live_worker.ended(run)
+    assert ran == {"first": 1, "second": 1}
 
 
 def test_diverged_mission_is_cancelled_by_decision(olivia: User) -> None:
