@@ -26,6 +26,7 @@ from missions.models import (
     Mission,
     Outcome,
     Payload,
+    SharedChild,
     Signal,
     Takeover,
     Timeline,
@@ -129,6 +130,7 @@ contributor("mission", Mission)(lambda one: Mission.objects.filter(pk=one).order
 contributor("brief", Brief)(lambda one: Brief.objects.filter(pk=one).order_by("pk"))
 contributor("child", Child)(lambda one: Child.objects.filter(pk=one).order_by("pk"))
 contributor("dependencies", Dependency)(lambda one: Dependency.objects.filter(mission_id=one).order_by("pk"))
+contributor("shared_children", SharedChild)(lambda one: SharedChild.objects.filter(mission_id=one).order_by("pk"))
 contributor("outcome", Outcome)(lambda one: Outcome.objects.filter(pk=one).order_by("pk"))
 contributor("timelines", Timeline)(lambda one: Timeline.objects.filter(mission_id=one).order_by("number"))
 contributor(HOT, Entry)(lambda one: Entry.objects.filter(mission_id=one).order_by("seq"))
@@ -145,13 +147,17 @@ def held(mission_ids: list[int]) -> Iterable[int]:
 
 @keeper("relatives")
 def related(mission_ids: list[int]) -> Iterable[int]:
-    """Missions whose children go on, or whose parent does and may still ask how they ended."""
+    """Missions whose children go on, or whose parent does, or a fork of it, and may still ask how they ended."""
     going_on = Mission.objects.exclude(state__in=ENDED)
     pairs = Mission.objects.filter(pk__in=mission_ids, parent__isnull=False).values_list("pk", "parent")
     parents = {child: parent for child, parent in pairs if parent}
     living = set(going_on.filter(pk__in=set(parents.values())).values_list("pk", flat=True)) if parents else set()
     asking = going_on.filter(parent__in=mission_ids).values_list("parent", flat=True)
-    return {*(parent for parent in asking if parent), *(one for one, parent in parents.items() if parent in living)}
+    heirs = SharedChild.objects.filter(child_id__in=mission_ids, mission_id__in=going_on.values("pk"))
+    return {
+        *(parent for parent in asking if parent), *(one for one, parent in parents.items() if parent in living),
+        *heirs.values_list("child_id", flat=True),
+    }
 
 
 @keeper("awaited")

@@ -11,6 +11,7 @@ from missions.control import forks
 from missions.engine import history
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
+from missions.keeping import parts
 from missions.models import Mission
 from tests import live_worker
 from tests.corners import allow
@@ -72,3 +73,36 @@ def test_all_that_a_fork_starts_has_its_effects_off_too() -> None:
     assert run.outcome.verdict == "sent sent sent" and sorted(sent) == ["branch", "leaf", "leaf", "leaf"]
     started = {one.effects_off: history.entries(one.pk)[0].payload for one in Mission.objects.filter(parent__gt=0)}
     assert started[True]["effects"] is False and "effects" not in started[False]
+
+
+@mission("forks.parent", version=1)
+async def parent(m: Context, request: dict[str, Any]) -> Verdict:
+    child = await m.spawn("forks.child", {})
+    await m.wait_for_signal("go")
+    return await m.join(child)
+
+
+@mission("forks.child", version=1)
+async def child(m: Context, request: dict[str, Any]) -> Verdict:
+    await m.wait_for_signal("end")
+    return Verdict("grown", data={"by": request.get("by", "source")})
+
+
+def test_fork_between_a_spawn_and_its_join_takes_the_result_of_its_sources_child() -> None:
+    """Also a fork of the fork; nobody starts the child again, and all are told of its end."""
+    with live_worker.worker():
+        run = live_worker.parked(start("forks.parent", {})[0], "signal:go")
+        started = live_worker.parked(Mission.objects.get(parent=run.pk), "signal:end")
+        forked = live_worker.parked(forks.fork(run, run.head_seq), "signal:go")
+        again = live_worker.parked(forks.fork(forked, forked.head_seq), "signal:go")
+        for one in (forked, again):
+            deliver(one.pk, "go", {})
+            live_worker.parked(one, "child:")
+        deliver(started.pk, "end", {})
+        for one in (forked, again):
+            live_worker.ended(one)
+            assert (one.outcome.verdict, one.outcome.error) == ("grown", "") and history.verify(one).ok
+        assert parts.kept([started.pk]) == {started.pk: "relatives"}  # its own parent may still ask
+        deliver(run.pk, "go", {})
+        live_worker.ended(run)
+    assert Mission.objects.filter(type="forks.child").count() == 1 and parts.kept([started.pk]) == {}
