@@ -441,8 +441,8 @@ def test_refused_control_leaves_a_quarantined_mission_where_it_was() -> None:
         assert (run.state, run.reason, run.wake_at) == ("paused", "quarantined", None)
         assert kinds(run) == ["started", "control", "step", "observed"] and not till.amounts
         controls.request(run.pk, "resume", by="olivia")
-        live_worker.parked(run, "signal:close")
-    assert till.amounts == [900] and run.reason == ""
+        live_worker.parked(run, "signal:amount")
+    assert till.steps == ["prepare"] and run.reason == ""
 
 
 @pytest.mark.parametrize("verb", ["cancel", "stop"])
