@@ -104,7 +104,7 @@ async def _attend(program: Program) -> None:
     await program.begin()
     asked = program.asked
     program.run.park_state, program.run.park_reason = State.PAUSED, program.reason
-    details = {"why": asked["detail"], "matched_seq": asked["matched_seq"]}
+    details = {name: asked[name] for name in ("matched_seq", "differs") if name in asked} | {"why": asked["detail"]}
     sentence = VIOLATED if program.reason == "violation" else "The code no longer does what this mission recorded."
     choice, answer = await program.ask(
         "attend", "divergence", f"{sentence} How does it go on?", DIVERGED, details, asked["detail"],

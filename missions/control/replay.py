@@ -35,6 +35,7 @@ class Replayed:
     version: int  # of the code
     entries: int  # that the code asked for, in their order
     detail: str = ""  # where it differs, and how
+    differs: dict[str, Any] | None = None  # the same side by side: `missions.engine.divergence`
 
 
 class Rehearsal(Run):
@@ -55,15 +56,18 @@ class Bystander:
 
     def __init__(self) -> None:
         self.detail = ""
+        self.differs: dict[str, Any] | None = None
 
     def stop(self, run: Leaving) -> None:
         """The record is exhausted, or differs: nothing more may run."""
         run.parking = True
         asyncio.get_running_loop().call_soon(run.poison)  # which cancels all but the task that it is called from
 
-    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+    def attend(
+        self, run: Leaving, reason: str, detail: str, *, matched_seq: int, differs: dict[str, Any] | None = None
+    ) -> None:
         """The code differs from the record."""
-        self.detail = detail
+        self.detail, self.differs = detail, differs
         self.stop(run)
 
     def rules(self) -> Rules:
@@ -128,7 +132,9 @@ async def _rehearse(
     if not task.cancelled() and not isinstance(error := task.exception(), Suspended | None):
         raise error  # its time is up
     replayed = sum(1 for entry in entries if entry.seq <= run.matched_seq)
-    return Replayed(ok=not owner.detail, version=kind.version, entries=replayed, detail=owner.detail)
+    return Replayed(
+        ok=not owner.detail, version=kind.version, entries=replayed, detail=owner.detail, differs=owner.differs
+    )
 
 
 async def _body(run: Run, kind: MissionType) -> None:

@@ -68,7 +68,7 @@ class ToolRun:
         while self.progress.phase not in ENDS:
             # Between an intent of ours and its call nothing may come, or it would be in doubt: no drain either.
             calls = self._mine and self.progress.phase is Phase.CALL
-            entry = None if calls else await self.run.recorded(self.path, self.input_hash)
+            entry = None if calls else await self.run.recorded(self.path, self.input_hash, self._told)
             if entry is None:
                 await self._act()
             elif self._fold(entry.kind, payload := entry.payload):
@@ -79,6 +79,9 @@ class ToolRun:
         result = result_of(self.progress, self.spec)
         self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
         return result
+
+    def _told(self) -> Json:
+        return {"tool": self.spec.name, "args": self.raw}
 
     def _fold(self, kind: str, payload: Json) -> bool:
         folded = self.progress.fold(kind, payload)

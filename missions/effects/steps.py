@@ -82,7 +82,7 @@ class StepRun:
 
     async def _perform(self) -> Any:
         while True:
-            entry = await self._run.recorded(self._path, self._input_hash)
+            entry = await self._run.recorded(self._path, self._input_hash, self._told)
             if entry is None:
                 if self._resume_at is not None and not self._run.is_past(self._resume_at):
                     await self._run.wait(self._path, Wait(label="timer", wake_at=self._resume_at))
@@ -94,6 +94,10 @@ class StepRun:
                 return self._result(entry.seq, payload["result"])
             else:
                 self._fold(entry)
+
+    def _told(self) -> Json:
+        given = {name: some for name, some in (("args", self._args), ("kwargs", self._kwargs)) if some}
+        return {"name": self._words["name"], **codec.load(codec.dump(given))}
 
     def _fold(self, entry: Recorded) -> None:
         if entry.kind == Kind.STEP_FAILED:

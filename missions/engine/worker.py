@@ -184,13 +184,15 @@ class Incarnation:
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self, control=entries)
         run.own(self.spawn(self._make_context.steer(run, mail)))
 
-    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+    def attend(
+        self, run: Leaving, reason: str, detail: str, *, matched_seq: int, differs: dict[str, Any] | None = None
+    ) -> None:
         """Pause a mission that can not go on by itself, and let people say what becomes of it."""
         if run.of_control:
             run.pause(reason, detail)
         elif not run.has_left:
             run.parking = True  # nothing of it starts any more
-            self.spawn(attend(run, self._threads, reason, detail, matched_seq))
+            self.spawn(attend(run, self._threads, reason, detail, matched_seq, differs))
 
     def _hinted(self) -> None:
         """Something may be due, or mail may have come for what runs here."""

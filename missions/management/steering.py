@@ -14,6 +14,7 @@ from missions.management.display import Display
 from missions.management.inputs import USAGE, found, mission_id
 from missions.models import ENDED, Mission
 from missions.web.control_shapes import ControlReceipt, PreviewShape, ReplayShape
+from missions.web.differing import rows as side_by_side
 from missions.web.serializers import MissionDetailSerializer
 
 Options = dict[str, Any]
@@ -125,6 +126,9 @@ def check(display: Display, options: Options) -> None:
             display.json({"mission": mission.uid, **ReplayShape(seen).data})
         if not seen.ok:
             display.line(f"{mission.uid}: {seen.detail}")
+        if seen.differs:
+            sides = ((row.where, row.recorded, row.called) for row in side_by_side(seen.differs))
+            display.table(("WHERE", "RECORDED", "CALLED NOW"), sides, empty="")
     same = total - differing - unknown
     display.line(f"{same} of {total} missions follow this code; {unknown} are left to other code.")
     if differing:
