@@ -23,7 +23,7 @@ def planned(name: str) -> str:
     with connection.cursor() as cursor:
         for setting in SETUP:
             cursor.execute(setting.replace("set ", "set local ", 1))
-        cursor.execute(f"prepare planned as {statement(name)}".replace("%", "%%"))
+        cursor.execute(f"prepare planned as {statement(name)}")
         cursor.execute(f"explain execute planned ({ARGUMENTS[name]})")
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute("deallocate planned")

@@ -20,7 +20,7 @@ from missions.engine.mailbox import deliver
 from missions.engine.starting import start
 from missions.models import Kind, Mission
 from tests import corners, live_worker
-from tests.web.visits import signed_in
+from tests.web.visits import get
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ran: Counter[str] = Counter()
@@ -128,7 +128,7 @@ def test_inputs_that_differ_are_told_side_by_side(olivia: User) -> None:
     assert found[1]["differences"] == [
         {"at": "inputs", "recorded": "(recorded as a hash only)", "called": {"name": "weigh", "args": ["other"]}}
     ]
-    html = signed_in(olivia).get(f"/decisions/{Decision.objects.get(mission=more).pk}/").content.decode()
+    html = get(olivia, f"/queue/{Decision.objects.get(mission=more).pk}/")
     assert "<code>args.amount</code>" in html and "Called now" in html
 
 
