@@ -93,6 +93,7 @@ MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
 MISSIONS_DRAIN_SECONDS = env.seconds("MISSIONS_DRAIN_SECONDS", 20.0, low=0, high=3600)
 MISSIONS_STALL_SECONDS = env.seconds("MISSIONS_STALL_SECONDS", 30.0, low=0.1, high=3600)
+MISSIONS_REPLAY_SECONDS = env.seconds("MISSIONS_REPLAY_SECONDS", 20.0, low=0.1, high=3600)
 MISSIONS_GUARD = env.flag("MISSIONS_GUARD", default=True)
 MISSIONS_TRUST_FAILOVER = env.flag("MISSIONS_TRUST_FAILOVER", default=False)
 MISSIONS_WITNESS = DATA_DIR / "witness.json"  # never beside the database's own files: a restore must not reach it

@@ -14,16 +14,30 @@ from approvals import votes
 from missions.engine import chain, codec
 from missions.engine.clock import database_now
 from missions.keeping import archive, bundle, shelf
-from missions.models import Archived, Child, Dependency, Entry, Kind, Mission, Payload, Signal, State, Timeline
+from missions.models import (
+    Archived,
+    Child,
+    Dependency,
+    Entry,
+    Kind,
+    Mission,
+    Payload,
+    SharedChild,
+    Signal,
+    State,
+    Timeline,
+)
 from tests import decisions, parcels, rail
 
 TABLES = {  # and the column by which rows belong to a mission
     "missions_mission": "id", "missions_brief": "mission_id", "missions_outcome": "mission_id",
     "missions_journal": "mission_id", "missions_signal": "mission_id", "missions_effect": "mission_id",
-    "missions_child": "child_id", "missions_dependency": "mission_id",
+    "missions_child": "child_id", "missions_dependency": "mission_id", "missions_sharedchild": "mission_id",
+    "missions_artifact": "mission_id", "missions_blobuse": "mission_id",
     "missions_takeover": "mission_id", "missions_timeline": "mission_id", "approvals_decision": "mission_id",
     "approvals_vote": "mission_id", "approvals_tier": "decision_id",
 }  # fmt: skip
+CONTENT = b"To Ann, 1 High Street. " * 60_000  # more than one portion
 GONE = 2**40  # the id of a mission that left before
 OF_DECISIONS = "decision_id in (select id from approvals_decision where mission_id = %s)"
 
@@ -53,6 +67,8 @@ def whole(starter: User, voter: User, **options: Any) -> Mission:
         verb="rollback", opened_at=database_now(),
     )
     Child.objects.create(child_id=mission.pk, parent_id=GONE, timeline=1, chapter=1, path="spawn#1")
+    SharedChild.objects.create(mission_id=mission.pk, child_id=GONE)
+    parcels.artifact(mission, "label.txt", CONTENT)
     Dependency.objects.create(
         mission_id=mission.pk, on_mission_id=GONE, met_at=database_now(), ended_as=State.COMPLETED
     )

@@ -28,7 +28,8 @@ SHOWN = 1500  # characters of one value; the rest is in the JSON that the page l
 FIELDS_SHOWN = 100
 NAMES_SHOWN = 8
 LINE = 200  # characters; longer values are set as a block
-INTERNAL = {"path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}  # facts that are told elsewhere
+# Facts that are told elsewhere.
+INTERNAL = {"differs", "path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
 LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}
 
@@ -120,7 +121,8 @@ def arguments(decision: Decision) -> list[Value]:
     """What the tool would be called with, in the order of its schema and with the schema's titles."""
     args: dict[str, Any] = decision.action.get("args") or {}
     properties: dict[str, Any] = (decision.action.get("args_schema") or {}).get("properties") or {}
-    names = [name for name in properties if name in args] + [name for name in args if name not in properties]
+    others = [name for name in args if name not in properties and name != "differs"]
+    names = [name for name in properties if name in args] + others
     titled = {name: (properties.get(name) or {}).get("title") for name in names}
     return [
         value_of(name, args[name], titled[name] or words.LABELS.get((decision.kind, name)))

@@ -26,6 +26,7 @@ from approvals.models import Decision, DecisionKind, TierState
 from approvals.web import dossier, listing, words
 from approvals.web.forms import VoteForm
 from approvals.web.listing import View
+from missions.web import differing
 from missions.web.access import may_steer
 from missions.web.problems import Problem
 
@@ -117,7 +118,8 @@ def _context(request: HttpRequest, decision: Decision) -> dict[str, Any]:
     [row] = dossier.rows([decision])
     return {
         "decision": decision, "row": row, "stages": dossier.stages(decision), "arguments": dossier.arguments(decision),
-        "known": dossier.known(decision), "evidence": dossier.evidence(decision),
+        "known": dossier.known(decision),
+        "differs": differing.rows(decision.facts.get("differs")), "evidence": dossier.evidence(decision),
         "undo": words.UNDO[decision.reversibility], "heading": words.HEADINGS.get(decision.kind, ""),
         "options": dossier.options(decision), "engines_own": dossier.is_engines_own(decision),
         "roll_back_to": dossier.asked_after(decision) if may_steer(person(request)) else 0,

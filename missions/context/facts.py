@@ -19,7 +19,7 @@ class Facts(Calls):
     async def observe(self, text: str, *, level: str = "info") -> None:
         """Tell people something in a sentence; it appears on the rail and drives nothing."""
         path, input_hash = self._here.path("observe"), codec.input_hash([text])
-        entry = await self._run.recorded(path, input_hash)
+        entry = await self._run.recorded(path, input_hash, lambda: {"text": text})
         if entry is None:
             await self._record(Kind.OBSERVED, path, {"text": text[:2000], "level": level}, input_hash)
 

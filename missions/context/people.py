@@ -45,7 +45,7 @@ class People(Calls):
         path = self._here.path(name)
         plain = codec.load(codec.dump({"proposal": proposal, "alternatives": alternatives, "evidence": evidence}))
         input_hash = codec.input_hash([plain, confidence])
-        entry = await self._run.recorded(path, input_hash)
+        entry = await self._run.recorded(path, input_hash, lambda: {**plain, "confidence": confidence})
         if entry is None:
             bar = settings.MISSIONS_CONFIDENCE_BAR
             findings = await guard.under(self._run.scope, findings_of(proposal, confidence, bar, validators))

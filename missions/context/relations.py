@@ -50,7 +50,8 @@ class Relations(Strands):
             raise MisusedContext("on_parent_end is keep or cancel; on_failure is fail, start or hold.")
         awaited = [_uid_of(one) for one in after]
         input_hash = codec.input_hash([type, checked, title, key, awaited])
-        entry = await self._run.recorded(path, input_hash)
+        told: Json = {"type": type, "title": title or get_type(type).title, "key": key, "input": checked}
+        entry = await self._run.recorded(path, input_hash, lambda: told)
         if entry is not None:
             return self._spawned(entry.kind, entry.payload) or self._run.unexpected(entry, path)
         claimed = self._run.claimed
@@ -58,6 +59,7 @@ class Relations(Strands):
             parent_id=claimed.id, parent_uid=claimed.uid, started_by_id=claimed.started_by_id,
             timeline=claimed.timeline, chapter=claimed.chapter, path=path, type=type, input=checked, title=title,
             key=key, after=awaited, on_failure=on_failure, priority=priority, on_parent_end=on_parent_end,
+            effects_off=claimed.effects_off,
         )
         kind, payload = await self._start(wanted)
         await self._record(kind, path, payload, input_hash)

@@ -60,7 +60,7 @@ class Waiting(Calls):
         path, input_hash = self._here.path(f"signal:{name}"), codec.input_hash([name])
         waiting: Json | None = None
         while True:
-            entry = await self._run.recorded(path, input_hash)
+            entry = await self._run.recorded(path, input_hash, lambda: {"name": name})
             if entry is not None and entry.kind == Kind.SIGNAL:
                 return None if entry.payload["timed_out"] else entry.payload["payload"]
             if entry is not None:

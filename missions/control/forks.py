@@ -17,7 +17,7 @@ from psycopg.types.range import Range
 
 from missions.control.lineage import Point, snap, spans
 from missions.control.rollback import seed_of
-from missions.engine import chain, codec, feed
+from missions.engine import chain, children, codec, feed, history
 from missions.engine.clock import database_now
 from missions.engine.record import OF_CONTROLS
 from missions.models import Artifact, BlobUse, Brief, Entry, Kind, Mission, Timeline
@@ -42,8 +42,9 @@ def fork(
     )
     named = title or f"{source.brief.title} (fork)"
     Brief.objects.create(mission=made, title=named[:200], started_by=by, started_via=via, started_at=now)
-    last, link, places = _copy(source, made, point)
+    last, link, places, spawned = _copy(source, made, point)
     _share_content(source, made, places)
+    children.share(source.pk, made.pk, spawned)
     opened = {
         "number": number, "parent": source.timeline, "to_seq": last, "verb": "fork", "reason": "", "guidance": "",
         "by": by.get_username() if by else "", "source": str(source.uid), "source_seq": point.seq, "effects": effects,
@@ -70,13 +71,18 @@ def _prefix(source: Mission, point: Point) -> Iterator[Entry]:
             yield row
 
 
-def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes, dict[int, int]]:
-    """Copy the prefix under the new mission's chain; the last seq, its link, and where its artifacts' entries went."""
-    seq, link, batch, places = 0, chain.GENESIS, list[Entry](), dict[int, int]()
+def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes, dict[int, int], set[str]]:
+    """Copy the prefix under the new mission's chain.
+
+    The last seq, its link, where its artifacts' entries went, and the children that it tells of.
+    """
+    seq, link, batch, places, spawned = 0, chain.GENESIS, list[Entry](), dict[int, int](), set[str]()
     for row in _prefix(source, point):
         seq += 1
         if row.kind == Kind.ARTIFACT:
             places[row.seq] = seq
+        if row.kind == Kind.SPAWNED:
+            spawned.add(str(history.decode([row])[0].payload.get("child", "")))
         link = chain.link(
             link, made.uid, seq, row.timeline, row.kind, row.path, bytes(row.input_hash), bytes(row.digest),
             chain.microseconds(row.recorded_at),
@@ -90,7 +96,7 @@ def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes, dic
             Entry.objects.bulk_create(batch)
             batch = []
     Entry.objects.bulk_create(batch)
-    return seq, link, places
+    return seq, link, places, spawned - {""}
 
 
 def _share_content(source: Mission, made: Mission, places: dict[int, int]) -> None:

@@ -114,7 +114,9 @@ def open_decisions(mission: Mission, after: int) -> list[str]:
 def children_after(mission: Mission, after: int) -> tuple[LeftChild, ...]:
     """The children that were started after an entry and have not ended, oldest first."""
     seqs = Entry.objects.filter(mission_id=mission.pk, seq__gt=after, kind=Kind.SPAWNED).values_list("seq", flat=True)
-    left = children.spawned_after(mission.pk, set(seqs))
+    told = Entry.objects.filter(mission_id=mission.pk, kind=Kind.SPAWNED).values_list("seq", flat=True)
+    abandoned = set(told) - set(rows_of(mission).filter(kind=Kind.SPAWNED).values_list("seq", flat=True))
+    left = children.spawned_after(mission.pk, set(seqs), abandoned)
     rows = Mission.objects.filter(pk__in=left).select_related("brief").order_by("pk") if left else ()
     return tuple(LeftChild(id=row.pk, uid=str(row.uid), title=row.brief.title, state=row.state) for row in rows)
 

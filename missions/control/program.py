@@ -19,8 +19,9 @@ from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, Release, Turn
 from missions.errors import ChangesRequested, Rejected
 from missions.governance import Answer, Choice, Json
-from missions.models import ENDED, Entry, Kind, State
+from missions.models import ENDED, Entry, Kind, Mission, State
 
+GIVEN_UP = "control given up"
 OPERATORS = ({"group": "operators", "quorum": 1},)
 TELLING = (*ENDS, Kind.CANCELLED, Kind.PAUSED, Kind.RESUMED, Kind.TIMELINE)  # entries that say where a mission stands
 
@@ -32,7 +33,9 @@ class Program:
         self.run, self.seq = run, mail.seq
         self.asked: Json = codec.load(mail.body)
         self.branch = Branch(run, f"{CONTROL}#{mail.seq}/")
+        self._gave_way_at = self.branch.path("gave-way")
         self.was: Json = {}
+        self.changed = False  # something was undone, ended or withdrawn: the mission does not stand as it stood
 
     @property
     def by(self) -> str:
@@ -120,6 +123,30 @@ class Program:
             return Release(state=state, inbox_seq=self.run.inbox.seq, step=self.run.step, outcome=outcome)
         return self.run.paused(self.was["reason"]) if state == State.PAUSED else self.run.due()
 
+    @property
+    def gave_way(self) -> bool:
+        """Whether it was given up before, and only the row was not let go of."""
+        return self.run.record.find(self._gave_way_at) is not None
+
+    async def give_way(self) -> None:
+        """People steer the mission otherwise; where something was undone already, it stays paused and they say on."""
+        words = f"The control “{self.asked['verb']}” gave way: a person steers the mission otherwise."
+        if (entry := self.run.record.find(self._gave_way_at)) is not None:  # recorded, but the row was not let go of
+            was = self.run.record.find(self.branch.path("taken"))
+            self.was = was.payload["was"] if was is not None else {"state": State.READY}
+            self.changed = entry.kind == Kind.PAUSED
+        release = self.run.paused(GIVEN_UP) if self.changed else self.as_it_was()
+        release.turn = Turn(control_done=self.seq)
+        if entry is not None:
+            await self.run.release(release)
+            return
+        told: Json = {"text": words, "level": "info"}
+        if self.changed:
+            told = {"reason": GIVEN_UP, "detail": f"{words} What it had undone by then stays undone.", "by": self.by}
+        kind = Kind.PAUSED if self.changed else Kind.OBSERVED
+        draft = Draft(kind=kind, path=self._gave_way_at, payload=codec.dump(told))
+        await self.run.release(release, draft)
+
     async def break_off(self, why: str) -> None:
         """The program itself failed: the mission is paused, and other controls may follow."""
         payload = {"reason": "control failed", "detail": f"{self.asked.get('verb')}: {why}", "by": self.by}
@@ -135,14 +162,21 @@ class Program:
 
 
 def standing_of(mission_id: int) -> Json:
-    """Where a mission stands, as its journal tells: state, the reason of a pause, how it ended."""
+    """Where a mission stands, as its journal tells: state, the reason of a pause, how it ended.
+
+    Some pauses have no entry (quarantine, and where even the entry was refused); the row alone tells of these, which
+    keeps the reason of a pause until the mission goes on.
+    """
+    reason = Mission.objects.filter(pk=mission_id).values_list("reason", flat=True).first() or ""
     rows = Entry.objects.filter(mission_id=mission_id, kind__in=TELLING).order_by("-seq")[:1]
     last = next(iter(history.decode(list(rows))), None)
-    if last is None or last.kind in (Kind.RESUMED, Kind.TIMELINE):
-        return {"state": State.READY, "reason": "", "ending": {}}
-    if last.kind == Kind.PAUSED:
+    if last is not None and last.kind in (*ENDS, Kind.CANCELLED):
+        state = State.CANCELLED if last.kind == Kind.CANCELLED else ENDS[Kind(last.kind)]
+        return {"state": state, "reason": "", "ending": last.payload}
+    if reason:
+        return {"state": State.PAUSED, "reason": reason, "ending": {}}
+    if last is not None and last.kind == Kind.PAUSED:
         later = Entry.objects.filter(mission_id=mission_id, seq__gt=last.seq).exclude(path__startswith=OF_CONTROLS)
         state = State.READY if later.exists() else State.PAUSED  # its row may not have been let go of
         return {"state": state, "reason": last.payload["reason"], "ending": {}}
-    state = State.CANCELLED if last.kind == Kind.CANCELLED else ENDS[Kind(last.kind)]
-    return {"state": state, "reason": "", "ending": last.payload}
+    return {"state": State.READY, "reason": "", "ending": {}}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import logging
-import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from missions.control import rollback
 from missions.control.program import Program
-from missions.engine import alarms, codec
+from missions.effects import asking
+from missions.engine import alarms, codec, controls
 from missions.engine.claims import Mail
 from missions.engine.run import Run
 from missions.engine.writes import Outcome, Release
@@ -25,6 +26,7 @@ DIVERGED = (
     Choice(value="accept", label="Keep what was done, and go on with the new code from the last point that matches"),
     Choice(value="cancel", label="Cancel the mission"),
 )
+VIOLATED = "The code of this mission does by itself what only tools may do."
 LATE = (
     Choice(value="go_on", label="Go on without a deadline"),
     Choice(value="extend", label="Give it one more day"),
@@ -35,11 +37,18 @@ LATE = (
 async def steer(run: Run, control: Mail) -> None:
     """Run a control's program until it ends or leaves memory. One that breaks pauses the mission, and says why."""
     program = Program(run, control)
+    verb = program.asked["verb"]
+    run.overtaken_by = partial(controls.overtakes, verb=verb)
+    run.overtaken = any(run.overtaken_by(codec.load(mail.body)["verb"]) for mail in run.claimed.controls[1:])
     try:
-        if program.asked["verb"] in WAITING and len(run.claimed.controls) > 1:
-            await _give_way(program)
+        if program.gave_way:
+            await program.give_way()
         else:
-            await PROGRAMS[program.asked["verb"]](program)
+            await PROGRAMS[verb](program)
+    except asking.Overtaken as overtaken:
+        why = "A person steers the mission otherwise."
+        await run.owner.in_database(gate().withdraw, overtaken.decision, why)
+        await program.give_way()
     except (Suspended, asyncio.CancelledError):
         if not run.has_left:
             raise
@@ -95,10 +104,10 @@ async def _attend(program: Program) -> None:
     await program.begin()
     asked = program.asked
     program.run.park_state, program.run.park_reason = State.PAUSED, program.reason
-    details = {"why": asked["detail"], "matched_seq": asked["matched_seq"]}
+    details = {name: asked[name] for name in ("matched_seq", "differs") if name in asked} | {"why": asked["detail"]}
+    sentence = VIOLATED if program.reason == "violation" else "The code no longer does what this mission recorded."
     choice, answer = await program.ask(
-        "attend", "divergence", "The code no longer does what this mission recorded. How does it go on?", DIVERGED,
-        details, asked["detail"],
+        "attend", "divergence", f"{sentence} How does it go on?", DIVERGED, details, asked["detail"],
     )
     if choice == "retry" and answer is not None:
         await program.end(program.go_on(), Kind.RESUMED, {"by": ", ".join(answer.by), "reason": answer.comment})
@@ -140,22 +149,6 @@ async def _deadline(program: Program) -> None:
     await program.end(program.as_it_was(), Kind.RESUMED, told)
 
 
-async def _give_way(program: Program) -> None:
-    """A person steers the mission otherwise while a question of the engine is open: the question is withdrawn."""
-    entries = [program.run.record.pop() for _ in range(program.run.record.size)]
-    program.run.live = True
-    taken = (entry.payload["was"] for entry in entries if entry.kind == Kind.CONTROL)
-    program.was = next(taken, {"state": State.READY})
-    for entry in entries:
-        if entry.kind == Kind.ASKED:
-            await program.run.owner.in_database(
-                gate().withdraw, uuid.UUID(entry.payload["decision"]), "A person steers the mission otherwise."
-            )
-    payload = {"text": "The question is withdrawn: a person steers the mission otherwise.", "level": "info"}
-    await program.end(program.as_it_was(), Kind.OBSERVED, payload)
-
-
-WAITING = ("attend", "deadline")  # the engine's own questions, which give way to what people want
 PROGRAMS: dict[str, Callable[[Program], Awaitable[None]]] = {
     "pause": _pause, "stop": _pause, "resume": _resume, "cancel": _cancel, "rollback": rollback.rollback,
     "retry": rollback.retry, "attend": _attend, "deadline": _deadline,

@@ -1,6 +1,7 @@
 """Replaying a stored journal against the code of this process, without effects: would the mission go on?
 
-Nothing is claimed, written or called. The run ends where the record does; what would come next is never started.
+Nothing is claimed, written or called. The run ends where the record does; what would come next is never started. The
+author's body runs guarded, as in a worker. Nothing here ends code that never returns: `missions.control.rehearsing`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 from missions.context import Context
 from missions.control.lineage import spans
-from missions.engine import chain, codec
+from missions.engine import chain, codec, guard, guarded_events
 from missions.engine.attempt import ENDS
 from missions.engine.claims import Claimed, Recorded
 from missions.engine.clock import Estimate
@@ -22,7 +23,7 @@ from missions.engine.leaving import Leaving
 from missions.engine.limits import Rules
 from missions.engine.registry import MissionType, code_for
 from missions.engine.run import Run
-from missions.errors import StandfastError, Suspended, UnknownType
+from missions.errors import Guarded, Suspended, UnknownType
 from missions.models import Entry, Mission, Payload, Timeline
 
 
@@ -34,6 +35,7 @@ class Replayed:
     version: int  # of the code
     entries: int  # that the code asked for, in their order
     detail: str = ""  # where it differs, and how
+    differs: dict[str, Any] | None = None  # the same side by side: `missions.engine.divergence`
 
 
 class Rehearsal(Run):
@@ -54,15 +56,18 @@ class Bystander:
 
     def __init__(self) -> None:
         self.detail = ""
+        self.differs: dict[str, Any] | None = None
 
     def stop(self, run: Leaving) -> None:
         """The record is exhausted, or differs: nothing more may run."""
         run.parking = True
         asyncio.get_running_loop().call_soon(run.poison)  # which cancels all but the task that it is called from
 
-    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+    def attend(
+        self, run: Leaving, reason: str, detail: str, *, matched_seq: int, differs: dict[str, Any] | None = None
+    ) -> None:
         """The code differs from the record."""
-        self.detail = detail
+        self.detail, self.differs = detail, differs
         self.stop(run)
 
     def rules(self) -> Rules:
@@ -104,6 +109,7 @@ def replay(mission: Mission) -> Replayed:
         kind = code_for(mission.type, mission.version)
     except UnknownType as error:
         return Replayed(ok=None, version=mission.version, entries=0, detail=str(error))
+    guarded_events.install()
     entries = list(_recorded(mission))
     timelines = list(Timeline.objects.filter(mission_id=mission.pk))
     return asyncio.run(_rehearse(mission, kind, entries, timelines))
@@ -123,22 +129,30 @@ async def _rehearse(
     task = asyncio.create_task(_body(run, kind))
     run.own(task)
     await asyncio.wait({task})
+    if not task.cancelled() and not isinstance(error := task.exception(), Suspended | None):
+        raise error  # its time is up
     replayed = sum(1 for entry in entries if entry.seq <= run.matched_seq)
-    return Replayed(ok=not owner.detail, version=kind.version, entries=replayed, detail=owner.detail)
+    return Replayed(
+        ok=not owner.detail, version=kind.version, entries=replayed, detail=owner.detail, differs=owner.differs
+    )
 
 
 async def _body(run: Run, kind: MissionType) -> None:
+    ending: Exception | None = None
     try:
         context = Context(run)
         context.enter()
-        await kind.function(context, kind.parse_input(run.input))
+        request, run.scope = kind.parse_input(run.input), guard.Guarding(guard.BODY, kind.function)
+        with run.scope:
+            await kind.function(context, request)
     except (Suspended, asyncio.CancelledError):
         return
     except Exception as error:
-        if run.record and not isinstance(error, StandfastError):  # which is an ending like any other
-            run.owner.attend(run, "divergence", codec.words(error), matched_seq=run.matched_seq)
-    if not run.has_left:
-        run.finished()
+        ending = error
+    if isinstance(ending, Guarded):  # a worker would fail the mission
+        run.owner.attend(run, "violation", codec.words(ending), matched_seq=run.matched_seq)
+    elif not run.has_left:
+        run.finished(ending)
 
 
 def _recorded(mission: Mission) -> Iterator[Recorded]:

@@ -58,6 +58,7 @@ async def settle_all(program: Program, plan: Json) -> None:
 
 async def take_back(program: Program, plan: Json, why: str) -> None:
     """Withdraw what is being asked, cancel the plan's children, then settle and undo its effects in their order."""
+    program.changed = bool(plan["decisions"] or plan["children"])
     for decision in plan["decisions"]:
         await program.run.owner.in_database(gate().withdraw, uuid.UUID(decision), why)
     for child_id in plan["children"]:

@@ -111,6 +111,7 @@ async def undo(program: Program, effect: Json) -> bool:
         path = program.branch.path(f"undo:{effect['tool']}")
         fault = await _fault_of(Undoing(program, path, spec, args, effect["key"]))
         if not fault:
+            program.changed = True
             crashpoints.reach("after_undo")
             return True
         if await _ask(program, effect, fault) != "retry":

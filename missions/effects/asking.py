@@ -49,23 +49,33 @@ def request_of(
     )
 
 
+class Overtaken(BaseException):
+    """People steer the mission otherwise while this question of a control is open; for the control's end to catch."""
+
+    def __init__(self, decision: uuid.UUID) -> None:
+        super().__init__(str(decision))
+        self.decision = decision
+
+
 async def answer_of(
     run: Run, path: str, request: DecisionRequest, *, unless: str = ""
 ) -> tuple[Answer, int | None] | None:
     """Wait for the answer; it and the seq of the signal that brought it (None where the decision had it already).
 
-    None once a signal of the name `unless` lies there, which makes the question idle.
+    None once a signal of the name `unless` lies there, which makes the question idle. Raises Overtaken.
     """
     name = f"decision:{request.id}"
     while not (unless and run.inbox.has(unless)):
         mail = run.inbox.take(name)
         if mail is not None:
             return Answer.from_json(load(mail.body)), mail.seq
+        if run.overtaken:
+            raise Overtaken(request.id)
         known = await run.owner.in_database(gate().ask, request)
         crashpoints.reach("decision_upsert")
         if known is not None:
             return known, _seq_of(run, name)
-        if not (run.inbox.has(name) or run.inbox.has(unless)):
+        if not (run.inbox.has(name) or run.inbox.has(unless) or run.overtaken):
             await run.wait(path, Wait(label=name, signals=(name, unless)))
     return None
 

@@ -18,6 +18,7 @@ from missions.effects import (
     admission,
     asking,
     budgeting,
+    consent,
     dispatch,
     doubt,
     endings,
@@ -35,7 +36,7 @@ from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect, Side
 from missions.errors import BudgetExhausted, Suspended, TryLater
-from missions.governance import Choice, EffectClass, Intent, Json, Ruling
+from missions.governance import EffectClass, Intent, Json, Ruling
 from missions.models import EffectState, Kind
 from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
@@ -56,7 +57,8 @@ class ToolRun:
         self._prepared = False
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
-            Phase.RULE: self._rule, Phase.ASK: self._ask, Phase.ANSWER: self._await_answer, Phase.INTEND: self._intend,
+            Phase.RULE: self._rule, Phase.ASK: lambda: consent.ask(self),
+            Phase.ANSWER: lambda: consent.await_answer(self), Phase.INTEND: self._intend,
             Phase.CALL: self._call, Phase.BACKOFF: self._back_off, Phase.DOUBT: lambda: doubt.resolve(self),
             Phase.ADOPT: lambda: standing.adopt(self),
         }
@@ -66,7 +68,7 @@ class ToolRun:
         while self.progress.phase not in ENDS:
             # Between an intent of ours and its call nothing may come, or it would be in doubt: no drain either.
             calls = self._mine and self.progress.phase is Phase.CALL
-            entry = None if calls else await self.run.recorded(self.path, self.input_hash)
+            entry = None if calls else await self.run.recorded(self.path, self.input_hash, self._told)
             if entry is None:
                 await self._act()
             elif self._fold(entry.kind, payload := entry.payload):
@@ -77,6 +79,9 @@ class ToolRun:
         result = result_of(self.progress, self.spec)
         self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
         return result
+
+    def _told(self) -> Json:
+        return {"tool": self.spec.name, "args": self.raw}
 
     def _fold(self, kind: str, payload: Json) -> bool:
         folded = self.progress.fold(kind, payload)
@@ -159,38 +164,10 @@ class ToolRun:
         await self.record(Kind.RULING, phase="plan", **ruling.as_json())
         crashpoints.reach("after_ruling")
 
-    async def _ask(self) -> None:
-        ruling = self.progress.ruling
-        if ruling is None:
-            raise TypeError("a decision follows a ruling")
-        intent, sentence = self.intent, self.sentence
-        await self.record(Kind.ASKED, **asking.asked_payload(
-            self.next_decision(), kind="action", sentence=sentence, ruling=ruling, round=self.progress.round + 1,
-            digest=keys.approval_digest(intent, sentence),
-        ))
-
     def next_decision(self) -> uuid.UUID:
         """The id of the decision that comes next at this path."""
         claimed = self.run.claimed
         return keys.decision_id(claimed.uid, claimed.timeline, claimed.chapter, self.path, self.progress.round + 1)
-
-    async def _await_answer(self) -> None:
-        asked, ruling = self.progress.asked, self.progress.ruling
-        choices: tuple[Choice, ...] = ()
-        facts: Json = {}
-        if asked["kind"] == "in_doubt":
-            if await doubt.settled_by_late_answer(self, uuid.UUID(asked["decision"])):
-                return
-            ruling, choices, facts = doubt.RULING, doubt.CHOICES, doubt.facts(self)
-        elif asked["kind"] == "standing":
-            ruling, choices, facts = standing.RULING, standing.CHOICES, standing.facts(self)
-        if ruling is None:
-            raise TypeError("an answer follows a ruling")
-        request = asking.request_of(self.run, self.path, asked, self.intent, ruling, choices=choices, facts=facts)
-        late = f"effect:{self.progress.key}" if asked["kind"] == "in_doubt" else ""
-        if (answered := await asking.answer_of(self.run, self.path, request, unless=late)) is not None:
-            answer, seq = answered
-            await self.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)
 
     async def _intend(self) -> None:
         is_read = self.spec.effect is EffectClass.READ

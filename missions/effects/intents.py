@@ -20,7 +20,7 @@ from missions.models import Kind
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
-EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork.")
+EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork and in what it starts.")
 
 
 async def rule(op: ToolRun) -> Ruling:

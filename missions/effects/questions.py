@@ -49,7 +49,7 @@ class Question:
     async def answer(self) -> Answer:
         """Ask and wait; returns an approval. Raises Rejected, Expired, ChangesRequested."""
         while True:
-            entry = await self.run.recorded(self.path, self.input_hash)
+            entry = await self.run.recorded(self.path, self.input_hash, self._told)
             if entry is None and self.asked is None:
                 self.asked = await self._ask()
             elif entry is None and self.asked is not None:
@@ -61,6 +61,9 @@ class Question:
             elif entry is not None:
                 self.run.unexpected(entry, self.path)
             mark(question=self.asked["decision"] if self.asked is not None and not self.outlives_branch else "")
+
+    def _told(self) -> Json:
+        return {"kind": self.kind, "sentence": self.sentence, "details": self.details}
 
     def _approved(self, answer: Answer) -> Answer:
         mark()

@@ -82,7 +82,7 @@ class StepRun:
         run = self._run
         try:
             while True:
-                entry = None if run.goes_live else await run.recorded(self._path, self._input_hash)
+                entry = None if run.goes_live else await run.recorded(self._path, self._input_hash, self._told)
                 if entry is None:
                     if self._resume_at is not None and not run.is_past(self._resume_at):
                         await run.wait(self._path, Wait(label="timer", wake_at=self._resume_at))
@@ -97,6 +97,10 @@ class StepRun:
         finally:
             if run.ledger.reserved:
                 run.ledger.reserved.pop(self._path, None)
+
+    def _told(self) -> Json:
+        given = {name: some for name, some in (("args", self._args), ("kwargs", self._kwargs)) if some}
+        return {"name": self._words["name"], **codec.load(codec.dump(given))}
 
     def _fold(self, entry: Recorded) -> None:
         if entry.kind == Kind.STEP_FAILED:

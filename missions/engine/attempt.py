@@ -103,7 +103,7 @@ async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> 
     except BaseException as error:  # a mission may end itself (exit, a cancellation of its own), not the worker
         if run.has_left:
             raise
-        run.finished()
+        run.finished(error)
         return State.FAILED, _failed(error)
 
 

@@ -33,7 +33,14 @@ VERBS: dict[str, frozenset[str]] = {
     "attend": ALIVE,  # the engine's own: people say what becomes of a mission that can not go on
     "deadline": ALIVE,  # the engine's own: its time is up, and people say what becomes of it
 }
+OVERTAKING = frozenset({"pause", "stop", "cancel"})  # people want the mission to stand still or to end: now
+ENGINES_OWN = frozenset({"attend", "deadline"})  # the engine's own questions, which give way to whatever people want
 PARDON = frozenset({"resume", "retry"})  # a person lets it go on: what it did to workers counts no longer
+
+
+def overtakes(later: str, verb: str) -> bool:
+    """Whether a control that waits for people's answer gives way to a later one."""
+    return later in OVERTAKING or (verb in ENGINES_OWN and later not in ENGINES_OWN)
 
 
 @transaction.atomic

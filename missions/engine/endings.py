@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 
-from missions.engine import alarms, dependencies, direction, mailbox
+from missions.engine import alarms, children, dependencies, direction, mailbox
 from missions.errors import MissionEnded
 from missions.models import Child, Mission, OnParentEnd
 
@@ -29,7 +29,7 @@ def tell(subject: str, nominal_at: dt.datetime) -> None:
         return
     wakes = [(waiting, f"mission:{mission.uid}") for waiting in dependencies.settle(mission)]
     if mission.parent is not None:
-        wakes.append((mission.parent, child_signal(mission.uid)))
+        wakes += [(one, child_signal(mission.uid)) for one in (mission.parent, *children.heirs_of(mission.pk))]
     for child_id in Child.objects.filter(parent_id=mission.pk, on_parent_end=OnParentEnd.CANCEL).values_list(
         "child_id", flat=True
     ):  # by an alarm each: a child that ends at this moment locks itself first, then us

@@ -46,5 +46,10 @@ class Owner(Protocol):
     def report_late(self, mission_id: int, key: str, evidence: dict[str, Any]) -> None:
         """A call of a mission that left memory has answered after all; keep that as evidence in its mailbox."""
 
-    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
-        """The mission can not go on by itself: pause it, and let people say what becomes of it."""
+    def attend(
+        self, run: Leaving, reason: str, detail: str, *, matched_seq: int, differs: dict[str, Any] | None = None
+    ) -> None:
+        """The mission can not go on by itself: pause it, and let people say what becomes of it.
+
+        `differs` is how its code differs from its record: `missions.engine.divergence`.
+        """

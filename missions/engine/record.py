@@ -63,6 +63,10 @@ class Record:
         """The next entry, or None where it has to be fetched first, or where there is none."""
         return self._left[0] if self._left else None
 
+    def find(self, path: str, kind: str = "") -> Recorded | None:
+        """The first entry of this path (and kind), if it is at hand."""
+        return next((one for one in self._left if one.path == path and kind in ("", one.kind)), None)
+
     def pop(self) -> Recorded:
         """Take the next entry."""
         return self._left.popleft()

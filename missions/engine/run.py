@@ -14,35 +14,31 @@ A control program (`missions.control`) runs the same way, over what it has recor
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import datetime as dt
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from django.conf import settings
-
-from missions.engine import crashpoints
 from missions.engine.branches import Branch, Wait, is_cut_off, stands_at
 from missions.engine.budgets import ledger_of
-from missions.engine.claims import CONTROL, Claimed, Mail, Recorded, more_entries
+from missions.engine.claims import Claimed, Recorded, more_entries
 from missions.engine.clock import Estimate
-from missions.engine.codec import load
+from missions.engine.codec import words
+from missions.engine.divergence import Told, facts, untold
 from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
-from missions.engine.leaving import Leaving
 from missions.engine.owner import Owner
 from missions.engine.record import Record
-from missions.engine.writes import Draft, Index, Release, Side, Write
-from missions.errors import Divergence, Suspended
-from missions.models import Kind, State
+from missions.engine.waits import Waiting
+from missions.engine.writes import Draft, Index, Side, Write
+from missions.errors import Divergence, Guarded, Suspended
+from missions.models import Kind
 
 TAKES_MAIL = (Kind.SIGNAL, Kind.ANSWERED)
 EVIDENCE = 20  # the latest results, which a question to people shows
 
 
-class Run(Leaving):
+class Run(Waiting):
     """A claimed mission while it is in memory."""
 
     def __init__(
@@ -68,11 +64,16 @@ class Run(Leaving):
         self.scope: Guarding | None = None  # the guard of the mission's body
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
+        self._told: dict[str, Told] = {}  # the inputs of what waits there
+        self._asked: Told = untold  # those of the call that got its entry last
 
     # -- Replay --------------------------------------------------------------------------------------------------------
 
-    async def recorded(self, path: str, input_hash: bytes = b"") -> Recorded | None:
-        """The next recorded entry of this call, or None once the record is exhausted: then the call goes live."""
+    async def recorded(self, path: str, input_hash: bytes = b"", told: Told = untold) -> Recorded | None:
+        """The next recorded entry of this call, or None once the record is exhausted: then the call goes live.
+
+        `told` gives the call's inputs, for people who have to compare them with what was recorded.
+        """
         self.check()
         if self.live:
             if self.leaving:
@@ -81,14 +82,16 @@ class Run(Leaving):
         entry = self._at_once(path)
         if entry is None:
             future: asyncio.Future[Recorded | None] = self._loop.create_future()
-            self._waiters[path] = future
+            self._waiters[path], self._told[path] = future, told
             stands_at(path)
             self.stand_still()
             entry = await future
         if entry is None and self.leaving:
             await self.put_back(path)
         if entry is not None and entry.input_hash != input_hash:
-            self._diverge(path, f"the inputs of {path!r} differ from those recorded in entry {entry.seq}", entry)
+            detail = f"the inputs of {path!r} differ from those recorded in entry {entry.seq}"
+            self._diverge(path, detail, entry, told)
+        self._asked = told
         return entry
 
     def _at_once(self, path: str) -> Recorded | None:
@@ -132,6 +135,7 @@ class Run(Leaving):
             self.owner.spawn(self._fetch())
         elif entry is not None:
             future = self._waiters.pop(entry.path, None)
+            self._told.pop(entry.path, None)
             if future is None:
                 self._leftover(entry)
                 return
@@ -139,6 +143,7 @@ class Run(Leaving):
             future.set_result(self._taken())
         elif self._waiters:
             self.live = True
+            self._told.clear()
             waiters, self._waiters = list(self._waiters.values()), {}
             self.running += len(waiters)
             for future in waiters:
@@ -167,11 +172,14 @@ class Run(Leaving):
         elif self.running == 0 and not self.has_left:
             self._settle()
 
-    def finished(self) -> None:
-        """The author's function has returned. A record that nobody asked for is a divergence."""
+    def finished(self, error: BaseException | None = None) -> None:
+        """The author's function has ended. A record that nobody asked for is a divergence, or a violation's fault."""
         self.ledger.take_own(self.record)
+        if self.record and isinstance(error, Guarded):
+            self.owner.attend(self, "violation", words(error), matched_seq=self.matched_seq)
+            raise Suspended
         if self.record:
-            self._leftover(self.record.next)
+            self._leftover(self.record.next, f"; it raised {type(error).__name__}: {words(error)}" if error else "")
             raise Suspended
 
     @property
@@ -179,20 +187,22 @@ class Run(Leaving):
         """The entry that is released next; None once the record is exhausted."""
         return self.record.next
 
-    def _leftover(self, entry: Recorded | None) -> None:
+    def _leftover(self, entry: Recorded | None, ending: str = "") -> None:
         asked = ", ".join(repr(path) for path in self._waiters) or "nothing"
         found = f"entry {entry.seq} records {entry.kind} at {entry.path!r}" if entry else "more is recorded"
-        detail = f"{found}, but the code asks for {asked}"
-        self.owner.attend(self, "divergence", detail, matched_seq=self.matched_seq)
+        detail = f"{found}, but the code asks for {asked}{ending}"
+        differs = facts(entry, {path: self._told[path] for path in self._waiters}, self.record)
+        self.owner.attend(self, "divergence", detail, matched_seq=self.matched_seq, differs=differs)
 
-    def _diverge(self, path: str, detail: str, entry: Recorded) -> NoReturn:
-        self.owner.attend(self, "divergence", detail, matched_seq=min(self.matched_seq, entry.seq - 1))
+    def _diverge(self, path: str, detail: str, entry: Recorded, told: Told = untold) -> NoReturn:
+        differs, matched = facts(entry, {path: told}, self.record), min(self.matched_seq, entry.seq - 1)
+        self.owner.attend(self, "divergence", detail, matched_seq=matched, differs=differs)
         raise Suspended from Divergence(detail, path=path)
 
     def unexpected(self, entry: Recorded, path: str) -> NoReturn:
         """The entry is of a kind that this call can not have written."""
         found = f"entry {entry.seq} at {path!r} is of kind {entry.kind}"
-        self._diverge(path, f"{found}, which the code does not expect there", entry)
+        self._diverge(path, f"{found}, which the code does not expect there", entry, self._asked)
 
     # -- Writing -------------------------------------------------------------------------------------------------------
 
@@ -213,37 +223,6 @@ class Run(Leaving):
         write = Write(head=self.head, future=self._loop.create_future(), drafts=marked, index=index, side=side)
         return self.lane.write(write)
 
-    # -- Waiting -------------------------------------------------------------------------------------------------------
-
-    async def wait(self, path: str, wait: Wait) -> None:
-        """Stand still until the signal is in `mail`, or the time has come, or the mission has left memory."""
-        self.check()
-        wait.future = self._loop.create_future()
-        self._waits[path] = wait
-        stands_at(path)
-        if wait.wake_at is not None and wait.label:
-            delay = wait.wake_at.timestamp() - self.clock.seconds()
-            # A context of its own: the loop keeps cancelled timers for long, and with them what their context holds.
-            bare = contextvars.Context()
-            wait.timer = self._loop.call_later(max(0.0, delay), self._wake, path, wait, context=bare)
-        self.stand_still()
-        await wait.future
-
-    def _wake(self, path: str, wait: Wait) -> None:
-        if self.parking or self.poisoned or self._waits.get(path) is not wait:
-            return
-        del self._waits[path]
-        if wait.timer is not None:
-            wait.timer.cancel()
-        self.go_on()
-        if wait.future is not None:
-            wait.future.set_result(None)
-
-    def wake(self, path: str) -> None:
-        """Let go on what stands in a durable wait at this path, if anything does."""
-        if (wait := self._waits.get(path)) is not None:
-            self._wake(path, wait)
-
     def interrupt(self, path: str) -> None:
         """Wake what stands still at this path, if anything does, with a cancellation: its branch was cut off."""
         future: asyncio.Future[Any] | None = self._waiters.pop(path, None)
@@ -254,45 +233,6 @@ class Run(Leaving):
         if future is not None and not self.has_left:
             self.go_on()
             future.cancel()
-
-    def receive(self, mail: Mail) -> None:
-        """A signal that came while the mission runs."""
-        if self.has_left or not self.inbox.add(mail):
-            return
-        if mail.name == CONTROL:
-            self.close(load(mail.body))
-            return
-        for path, wait in list(self._waits.items()):
-            if mail.name in wait.signals:
-                self._wake(path, wait)
-
-    def is_past(self, moment: dt.datetime) -> bool:
-        """Whether a time has come on the database's clock."""
-        return self.clock.seconds() >= moment.timestamp()
-
-    def _is_short(self, wake_at: dt.datetime) -> bool:
-        left = wake_at.timestamp() - self.clock.seconds()
-        return left <= settings.MISSIONS_SHORT_WAIT_SECONDS and not self.owner.draining and self.owner.spares()
-
-    def _park(self) -> None:
-        if self.closing:
-            self.release(self.due())
-            return
-        waits = list(self._waits.values())
-        wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
-        order = ("decision:", "signal:", "child:", "limit:", "tool:", "timer")
-        shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
-        state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
-        if any(not wait.label for wait in waits):
-            state, shown = State.READY, Wait(label="")
-        wake_at = min(wakes) if wakes else None
-        if state != State.READY and wake_at is not None and self._is_short(wake_at):
-            return  # the timers of the waits go on in memory
-        self.release(Release(
-            state=self.park_state or state, inbox_seq=self.inbox.seq, wake_at=wake_at, waits_for=shown.label,
-            step=self.step, reason=self.park_reason,
-        ))
-        crashpoints.reach("during_park")
 
     # -- Ownership -----------------------------------------------------------------------------------------------------
 

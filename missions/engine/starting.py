@@ -43,6 +43,7 @@ class Wish:
     on_failure: str = OnFailure.FAIL
     budget: dict[str, Any] | None = None
     child: Child | None = None
+    effects_off: bool = False  # it may not change the world, as the mission that starts it may not
 
 
 def start(
@@ -91,6 +92,8 @@ def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
     limits = {**kind.budget.as_json(), **Budget.from_json(wish.budget or {}).as_json()}
     if limits:
         payload["budget"] = limits
+    if wish.effects_off:
+        payload["effects"] = False
     return payload
 
 
@@ -155,7 +158,7 @@ def _insert(kind: MissionType, payload: dict[str, Any], wish: Wish) -> Mission |
         mission = Mission(
             type=kind.name, version=kind.version, idempotency_key=wish.key, priority=wish.priority, head_seq=1,
             waits_for=dependencies.waits_for(awaited), deadline_at=wish.deadline_at,
-            parent=wish.child.parent_id if wish.child else None,
+            parent=wish.child.parent_id if wish.child else None, effects_off=wish.effects_off,
         )
         now = _write(mission, payload, wish)
         if now is None:

@@ -11,7 +11,6 @@ import datetime as dt
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -19,10 +18,10 @@ from django.conf import settings
 from missions.engine import crashpoints, limits
 from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
+from missions.engine.attending import attend
 from missions.engine.bell import Bell
 from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
 from missions.engine.clock import Estimate
-from missions.engine.controls import request
 from missions.engine.hearing import Hearing
 from missions.engine.lane import open_lane
 from missions.engine.late import LateAnswers
@@ -53,8 +52,7 @@ class Incarnation:
         self.worker_id = secrets.randbits(63) or 1
         self.draining = False
         self.patience = settings.MISSIONS_DRAIN_SECONDS
-        self.ended = asyncio.Event()  # lost, or drained
-        self.lost = False
+        self.ended, self.lost = asyncio.Event(), False  # ended: lost, or drained
         self._make_context, self._threads, self._concurrency = make_context, threads, concurrency
         self._leftovers, self._on_idle = leftovers, on_idle  # `on_idle`: this is a quarantine process
         self._clock = Estimate()
@@ -186,20 +184,15 @@ class Incarnation:
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self, control=entries)
         run.own(self.spawn(self._make_context.steer(run, mail)))
 
-    def attend(self, run: Leaving, reason: str, detail: str, *, matched_seq: int) -> None:
+    def attend(
+        self, run: Leaving, reason: str, detail: str, *, matched_seq: int, differs: dict[str, Any] | None = None
+    ) -> None:
         """Pause a mission that can not go on by itself, and let people say what becomes of it."""
         if run.of_control:
             run.pause(reason, detail)
         elif not run.has_left:
             run.parking = True  # nothing of it starts any more
-            self.spawn(self._attend(run, reason, detail, matched_seq))
-
-    async def _attend(self, run: Leaving, reason: str, detail: str, matched_seq: int) -> None:
-        # Asked before the pause, so that a worker that dies in between leaves the question behind.
-        ask = partial(request, run.claimed.id, "attend", reason=reason, detail=detail, matched_seq=matched_seq)
-        await self._threads.patiently(partial(ask, key=f"attend:{run.claimed.attempt}"))
-        run.parking = False
-        run.pause(reason, detail)
+            self.spawn(attend(run, self._threads, reason, detail, matched_seq, differs))
 
     def _hinted(self, mission: str) -> None:
         """Something may be due (this mission, or any where it is empty), or mail may have come for what runs here."""

@@ -151,5 +151,5 @@ def _changed(mission: Mission, archived: Archived) -> bool:
         told[parts.HOT]["rows"], (archived.entries, bytes(archived.chain_head)),
     ):
         return True
-    short = (part for part in parts.all_parts() if part.name != parts.HOT)
+    short = (part for part in parts.all_parts() if part.name != parts.HOT and not part.shared)
     return any(bundle.tally(part, mission.pk) != told[part.name] for part in short)

@@ -42,7 +42,7 @@ def _put_back(archived: Archived) -> Mission:
         part = parts.part(name)
         if part is None and name != "manifest":
             raise Unrestorable(f"Nothing was restored: nobody here knows what {name} are.")
-        while part is not None and (some := [row for _, (_, row) in zip(range(parts.TOGETHER), rows, strict=False)]):
+        while part is not None and (some := [row for _, (_, row) in zip(range(part.together), rows, strict=False)]):
             part.restore(some)
     Archived.objects.filter(pk=archived.pk).update(returned_at=DatabaseNow())
     feed.announce(f"m{archived.mission_id}")

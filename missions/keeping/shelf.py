@@ -85,16 +85,16 @@ class _Pieces(RawIOBase):
     """The pieces of a bundle as one stream; one statement a piece."""
 
     def __init__(self, digest: bytes) -> None:
-        self._digest, self._number, self._left = digest, 0, memoryview(b"")
+        self._digest, self._number, self._left, self._ended = digest, 0, memoryview(b""), False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, target: object) -> int:
-        if not self._left:
+        if not self._left and not self._ended:  # whoever unpacks reads beyond the end again and again
             piece = BundlePiece.objects.filter(digest=self._digest, number=self._number).first()
             self._number += 1
-            self._left = memoryview(bytes(piece.body)) if piece else memoryview(b"")
+            self._left, self._ended = memoryview(bytes(piece.body) if piece else b""), piece is None
         into = memoryview(cast(bytearray, target)).cast("B")
         taken = min(len(into), len(self._left))
         into[:taken] = self._left[:taken]

@@ -17,7 +17,7 @@ from missions.management.inputs import USAGE, found, mission_id
 from missions.models import Archived
 from missions.web.archive_api import ArchivedDetailSerializer, ArchivedSerializer, journal_of
 from missions.web.pagination import LIMIT
-from missions.web.serializers import VerificationSerializer
+from missions.web.record_shapes import VerificationSerializer
 
 Options = dict[str, Any]
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from missions.control import forks, preview, replay
+from missions.control import forks, preview, rehearsing
 from missions.engine import controls
 from missions.management.display import Display
 from missions.management.inputs import USAGE, found, mission_id
 from missions.models import ENDED, Mission
 from missions.web.control_shapes import ControlReceipt, PreviewShape, ReplayShape
+from missions.web.differing import rows as side_by_side
 from missions.web.serializers import MissionDetailSerializer
 
 Options = dict[str, Any]
@@ -119,12 +120,15 @@ def check(display: Display, options: Options) -> None:
     missions = running.iterator(chunk_size=500) if options["every"] else [found(options["id"])]
     total = differing = unknown = 0
     for mission in missions:
-        seen = replay.replay(mission)
+        seen = rehearsing.timed(mission)
         total, unknown, differing = total + 1, unknown + (seen.ok is None), differing + (seen.ok is False)
         if display.as_json:
             display.json({"mission": mission.uid, **ReplayShape(seen).data})
         if not seen.ok:
             display.line(f"{mission.uid}: {seen.detail}")
+        if seen.differs:
+            sides = ((row.where, row.recorded, row.called) for row in side_by_side(seen.differs))
+            display.table(("WHERE", "RECORDED", "CALLED NOW"), sides, empty="")
     same = total - differing - unknown
     display.line(f"{same} of {total} missions follow this code; {unknown} are left to other code.")
     if differing:

@@ -8,7 +8,7 @@ from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.limit import Circuit, CircuitChange, CircuitState, Limit, Permit, Scope
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.progress import Progress
-from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd
+from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd, SharedChild
 from missions.models.schedule import Missed, Schedule
 from missions.models.signal import Signal
 from missions.models.timeline import Timeline
@@ -19,5 +19,6 @@ __all__ = [
     "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
     "Checkpoint", "Child", "Circuit", "CircuitChange", "CircuitState", "Dependency", "Effect", "EffectState", "Entry",
     "Freeze", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
-    "Permit", "Portion", "Progress", "Schedule", "Scope", "Signal", "State", "Takeover", "Timeline", "Worker",
+    "Permit", "Portion", "Progress", "Schedule", "Scope", "SharedChild", "Signal", "State", "Takeover", "Timeline",
+    "Worker",
 ]

@@ -31,6 +31,20 @@ class Child(models.Model):
         return f"{self.child_id} of {self.parent_id}"
 
 
+class SharedChild(models.Model):
+    """A child of the mission that a fork came from: the fork is told of its end and may read it."""
+
+    mission_id = models.BigIntegerField()
+    child_id = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["child_id", "mission_id"], name="shared_child_once")]
+        indexes = [models.Index(fields=["mission_id"], name="shared_child_heir")]
+
+    def __str__(self) -> str:
+        return f"{self.child_id} for {self.mission_id}"
+
+
 class OnFailure(models.TextChoices):
     """What a mission does when one that it waits for did not do its work: failed, was cancelled, or was refused."""
 

@@ -71,7 +71,7 @@ def of_one(run: Played) -> Iterator[Finding]:
     if run.state == State.PAUSED:
         paused = next((entry for entry in reversed(run.entries) if entry.kind == Kind.PAUSED), None)
         facts = paused.payload if paused else {"reason": "", "detail": ""}
-        fault = Fault.DIVERGENCE if facts["reason"] == "divergence" else Fault.UNFINISHED
+        fault = Fault.DIVERGENCE if facts["reason"] in ("divergence", "violation") else Fault.UNFINISHED
         yield Finding(fault=fault, told=facts["detail"] or facts["reason"], cut=run.cut)
     elif run.error.startswith("misused_context"):
         yield Finding(fault=Fault.ORDER, told=run.error, cut=run.cut)

@@ -21,8 +21,8 @@ from missions.models import Archived, State
 from missions.web.access import visible_archive
 from missions.web.endpoint import Endpoint
 from missions.web.pagination import limit_of, page, place_of
+from missions.web.record_shapes import EntrySerializer, VerificationSerializer
 from missions.web.schema import CURSOR, LIMIT, PROBLEMS, listed, text_parameter
-from missions.web.serializers import EntrySerializer, VerificationSerializer
 
 SHOWN = 500  # entries; the bundle has all
 

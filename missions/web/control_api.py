@@ -13,7 +13,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from missions.control import bulk, forks, preview, replay
+from missions.control import bulk, forks, preview, rehearsing
 from missions.engine import controls
 from missions.models import Mission
 from missions.web.access import may_control, may_steer, visible_mission, visible_missions
@@ -143,8 +143,8 @@ class ReplayView(Endpoint):
 
     @extend_schema(operation_id="missions_replay", request=None, responses={200: ReplayShape, **PROBLEMS})
     def post(self, request: Request, uid: uuid.UUID) -> Response:
-        """Replay the journal against this server's code, without effects."""
-        return Response(ReplayShape(replay.replay(steered(request, uid))).data)
+        """Replay the journal against this server's code, guarded, without effects and within a time."""
+        return Response(ReplayShape(rehearsing.replay_apart(steered(request, uid))).data)
 
 
 class BulkView(Endpoint):

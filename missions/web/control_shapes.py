@@ -98,6 +98,38 @@ class ForkBody(Body):
     effects = serializers.ChoiceField(["off", "on"], required=False, default="off")
 
 
+class RecordedCall(serializers.Serializer[Any]):
+    """The entry that the record holds next."""
+
+    seq = serializers.IntegerField()
+    kind = serializers.CharField()
+    path = serializers.CharField()
+    inputs = serializers.DictField(help_text="As far as the record tells of them.")
+
+
+class CalledCall(serializers.Serializer[Any]):
+    """What the code calls there."""
+
+    path = serializers.CharField()
+    inputs = serializers.DictField()
+
+
+class InputDifference(serializers.Serializer[Any]):
+    """One place at which the inputs of the call differ."""
+
+    at = serializers.CharField(help_text="As in args.amount.")
+    recorded = serializers.JSONField(allow_null=True)
+    called = serializers.JSONField(allow_null=True)
+
+
+class DiffersShape(serializers.Serializer[Any]):
+    """The record and the code side by side."""
+
+    recorded = RecordedCall(allow_null=True)
+    called = CalledCall(many=True)
+    differences = InputDifference(many=True)
+
+
 class ReplayShape(serializers.Serializer[Any]):
     """What a replay found."""
 
@@ -105,6 +137,7 @@ class ReplayShape(serializers.Serializer[Any]):
     version = serializers.IntegerField()
     entries = serializers.IntegerField(help_text="How far the code follows the record.")
     detail = serializers.CharField(allow_blank=True)
+    differs = DiffersShape(allow_null=True, required=False, help_text="Where it differs, side by side.")
 
 
 class MissionFilter(Body):

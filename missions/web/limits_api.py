@@ -1,4 +1,7 @@
-"""The REST views of limits and circuits. Everybody reads them; operators and administrators change them."""
+"""The REST views of limits and circuits. Everybody reads them; operators and administrators change them.
+
+They have scopes of their own: a token that starts missions must not be able to hold up a tool for all of them.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +85,8 @@ def _problem(error: InvalidInput) -> Exception:
 class LimitsView(Endpoint):
     """All limits."""
 
+    area = "limits"
+
     @extend_schema(operation_id="limits_list", responses={200: listed("LimitList", LimitSerializer), **PROBLEMS})
     def get(self, request: Request) -> Response:
         """List limits by scope and name; all at once."""
@@ -102,6 +107,8 @@ class LimitsView(Endpoint):
 
 class LimitView(Endpoint):
     """One limit."""
+
+    area = "limits"
 
     @extend_schema(operation_id="limits_change", request=LimitValues, responses={200: LimitSerializer, **PROBLEMS})
     def patch(self, request: Request, limit_id: int) -> Response:
@@ -129,6 +136,8 @@ class LimitView(Endpoint):
 
 class CircuitView(Endpoint):
     """The circuit of one tool, by hand."""
+
+    area = "limits"
 
     @extend_schema(operation_id="tools_circuit", request=CircuitBody, responses={204: None, **PROBLEMS})
     def post(self, request: Request, name: str) -> Response:

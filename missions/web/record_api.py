@@ -23,14 +23,14 @@ from missions.web.access import visible_mission, visible_missions
 from missions.web.endpoint import Endpoint
 from missions.web.pagination import limit_of, number_of, page, place_of
 from missions.web.problems import problem
-from missions.web.schema import CURSOR, LIMIT, PROBLEMS, listed, seq_parameter, text_parameter
-from missions.web.serializers import (
+from missions.web.record_shapes import (
     CheckpointSerializer,
     EffectSerializer,
     EntrySerializer,
     TimelineSerializer,
     VerificationSerializer,
 )
+from missions.web.schema import CURSOR, LIMIT, PROBLEMS, listed, seq_parameter, text_parameter
 
 AFTER = seq_parameter("after", "Only entries with a larger seq.")
 TIMELINE = seq_parameter("timeline", "Only entries of this timeline.")

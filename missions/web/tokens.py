@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 KEYWORD = "Token"
 MARK = "sf_"  # people and secret scanners recognise it
 PREFIX_LENGTH = 12
-READ_SCOPES = {"missions": "missions:read", "decisions": "decisions:read"}
-WRITE_SCOPES = {"missions": "missions:write", "decisions": "decisions:vote"}
+READ_SCOPES = {"missions": "missions:read", "decisions": "decisions:read", "limits": "limits:read"}
+WRITE_SCOPES = {"missions": "missions:write", "decisions": "decisions:vote", "limits": "limits:write"}
 SCOPES = (*READ_SCOPES.values(), *WRITE_SCOPES.values())
 
 

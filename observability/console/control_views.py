@@ -18,10 +18,11 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from missions.control import forks, replay
+from missions.control import forks, rehearsing
 from missions.engine import controls
 from missions.errors import ControlRefused, InvalidInput, UnknownMission
 from missions.models import Mission
+from missions.web import differing
 from missions.web.access import may_steer, visible_mission
 from observability.console.requests import SignedInRequest
 from observability.console.steer_forms import CancelForm, ForkForm, ReasonForm
@@ -124,4 +125,6 @@ def check(request: SignedInRequest, mission: Mission) -> HttpResponse:
     """Replay the journal against this server's code, without effects; a GET leads back to the mission."""
     if request.method != "POST":
         return redirect("mission", mission.uid)
-    return render(request, "missions/replay.html", {"mission": mission, "seen": replay.replay(mission)})
+    seen = rehearsing.replay_apart(mission)
+    context = {"mission": mission, "seen": seen, "differs": differing.rows(seen.differs)}
+    return render(request, "missions/replay.html", context)

@@ -110,6 +110,7 @@ def paused_by(mission: Mission) -> str:
 
 
 NEXT = {
+    "violation": "Answer what is asked, or deploy code that takes this from a tool and choose to try again.",
     "divergence": "Answer what is asked, or deploy the code that it was recorded with and choose to try again.",
     "control failed": "What was asked of it broke off. Resume it, or ask again.",
 }

@@ -38,7 +38,9 @@ EFFECTS: dict[str, Badge] = {
 REASONS = {
     "": "by a person", "needs_attention": "it needs attention", "frozen": "frozen", "quarantined": "quarantined",
     "paused by a person": "by a person", "stopped by a person": "stopped at once by a person",
-    "divergence": "the code no longer does what was recorded", "control failed": "what was asked of it broke off",
+    "divergence": "the code no longer does what was recorded",
+    "violation": "the code does what only tools may do", "control given up": "what was asked of it was left half done",
+    "control failed": "what was asked of it broke off",
 }  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
+import hashlib
 import json
 import subprocess
 import sys
@@ -16,19 +18,36 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from pytest_django import Settings
 
+from missions import storage
 from missions.engine import history, starting
 from missions.engine.clock import database_now
 from missions.engine.dsn import conninfo
 from missions.errors import Kept, KeyReused, MissionArchived, NotArchived, Unrestorable
 from missions.keeping import archive, bundle, parts, restoring, retention, shelf, verifying
-from missions.models import Archived, BundlePiece, Dependency, Effect, Entry, Hold, Mission, OnFailure, Payload, State
+from missions.models import (
+    Archived,
+    Artifact,
+    BlobUse,
+    BundlePiece,
+    Dependency,
+    Effect,
+    Entry,
+    Hold,
+    Mission,
+    OnFailure,
+    Payload,
+    Portion,
+    State,
+)
+from missions.storage import blobs
 from tests import parcels, rail
-from tests.archive import TABLES, rows_of, whole
+from tests.archive import CONTENT, TABLES, rows_of, whole
 from tests.conftest import Clock
 from tests.decisions import SUPERVISORS, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db(transaction=True)
+NO_GRACE = dt.timedelta(0)
 
 
 @pytest.fixture
@@ -55,11 +74,25 @@ def test_a_mission_leaves_whole_and_comes_back_row_by_row(mission: Mission, oliv
     )  # fmt: skip
     assert (archived.entries, verifying.verify(archived).ok) == (mission.head_seq, True)
     Payload.objects.all().delete()  # collected meanwhile: the bundle brings it along
+    assert storage.collect_unreferenced(NO_GRACE) == 1 and not Portion.objects.exists()
     assert restoring.restore(archived) == mission
     assert rows_of(mission.pk) == before
     assert history.verify(mission).ok
+    assert b"".join(blobs.portions(hashlib.sha256(CONTENT).digest())) == CONTENT
+    assert storage.collect_unreferenced(NO_GRACE) == 0
     with pytest.raises(NotArchived):
         restoring.restore(archived)
+
+
+def test_content_that_another_mission_needs_stays_and_a_restored_mission_shares_it(mission: Mission) -> None:
+    other = parcels.mission()
+    parcels.artifact(other, "copy.txt", CONTENT)
+    archived = left(mission)
+    assert not Artifact.objects.filter(mission_id=mission.pk).exists()
+    assert storage.collect_unreferenced(NO_GRACE) == 0
+    restoring.restore(archived)
+    assert sorted(BlobUse.objects.values_list("mission_id", flat=True)) == sorted([mission.pk, other.pk])
+    assert Portion.objects.count() == 2
 
 
 def test_a_restored_mission_may_leave_again_under_a_new_seal(mission: Mission) -> None:

@@ -10,10 +10,10 @@ import pytest
 from django.db import connection, transaction
 
 from missions.authoring import ChildFailed, ChildHandle, Context, SpawnRefused, Verdict
-from missions.engine import alarms, children, history, registry
+from missions.engine import alarms, children, controls, history, registry
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
-from missions.models import Alarm, Child, Entry, Mission, Signal, State
+from missions.models import Alarm, Child, Entry, Mission, Signal, State, Timeline
 from tests import live_worker
 from tests.conftest import Person
 
@@ -257,3 +257,68 @@ def test_end_whose_row_is_held_is_told_once_the_row_is_free() -> None:
         cursor.execute("update missions_alarm set rung_at = null")
     assert alarms.ring_due() == 1
     assert Signal.objects.filter(mission_id=parent.pk).count() == 1
+
+
+def test_retry_keeps_the_child_that_was_started_beside_the_failed_call() -> None:
+    """Nothing that succeeded repeats: the new timeline finds the child of the old one, whether it runs or has ended."""
+    broken = [True]
+
+    def fragile() -> str:
+        """Failed the first time."""
+        if broken:
+            raise ValueError("broken the first time")
+        return "whole"
+
+    async def body(m: Context, request: dict[str, Any]) -> Verdict:
+        async def late() -> str:
+            await m.wait_for_signal("fail")
+            return await m.step("fragile", fragile)
+
+        going, done, _ = await m.gather(
+            m.spawn(LEAF, {"number": 1, "wait": True}), m.spawn(LEAF, {"number": 2}, key="done"), late(),
+        )
+        ends = await m.join_all([going, done])
+        return Verdict("done", data={"numbers": [end.data["number"] for end in ends]})
+
+    name = define("retried-parent", body)
+    with live_worker.worker():
+        parent = live_worker.parked(begin(name), "signal:fail")
+        rows = Child.objects.filter(parent_id=parent.pk).order_by("path")  # whichever of them was started first
+        going, done = (Mission.objects.get(pk=row.child_id) for row in rows)
+        live_worker.ended(done)
+        deliver(parent.pk, "fail", {})
+        live_worker.wait_until(parent, lambda now: now.state == "failed")
+        broken.clear()
+        controls.request(parent.pk, "retry", by="olivia")
+        deliver_again = live_worker.wait_until(parent, lambda now: now.timeline == 2 and now.waits_for != "")
+        if deliver_again.waits_for == "signal:fail":
+            deliver(parent.pk, "fail", {})
+        live_worker.parked(parent, "child:")
+        deliver(going.pk, "go", {})
+        live_worker.ended(parent)
+    assert parent.outcome.data == {"numbers": [1, 2]}
+    assert Mission.objects.filter(parent=parent.pk).count() == 2
+
+
+def test_retry_starts_anew_a_child_that_failed() -> None:
+    async def body(m: Context, request: dict[str, Any]) -> Verdict:
+        async def one() -> Verdict:
+            return await m.join(await m.spawn(LEAF, {"number": 1, "fail": "withered"}))
+
+        await m.gather(one())
+        return Verdict("wrong")
+
+    name = define("replanted", body)
+    with live_worker.worker():
+        parent = live_worker.wait_until(begin(name), lambda now: now.state == "failed")
+    spawn = children.Spawn(
+        parent_id=parent.pk, parent_uid=parent.uid, started_by_id=None, timeline=2, chapter=1,
+        path=history.entries(parent.pk)[1].path, type=LEAF, input={"number": 1, "fail": "withered"}, title="", key=None,
+        after=(), on_failure="fail", priority=0, on_parent_end="keep",
+    )
+    Timeline.objects.create(
+        mission_id=parent.pk, number=2, parent=1, to_seq=1, opened_seq=9, kept=[(1, None)], seed=parent.uid,
+        verb="retry",
+    )
+    old = child_of(parent).uid
+    assert children.start_child(spawn) != old and Mission.objects.filter(parent=parent.pk).count() == 2

@@ -30,6 +30,7 @@ class Till:
     def __init__(self) -> None:
         self.booked: list[tuple[str, int]] = []  # key, amount; an undoing is negative
         self.closed = False
+        self.refuses: int | None = None  # an amount that it does not take back
         self.price = 900
         self.steps: list[str] = []
         self.may_end = threading.Event()
@@ -39,7 +40,7 @@ class Till:
         return [amount for _, amount in self.booked]
 
     def book(self, key: str, amount: int) -> dict[str, Any]:
-        if self.closed:
+        if self.closed or self.refuses == -amount:
             raise ToolFailed("The till is closed.", code="closed")
         self.booked.append((key, amount))
         return {"amount": amount, "booking": len(self.booked)}
@@ -120,6 +121,14 @@ async def fragile(m: Context, request: dict[str, Any]) -> Verdict:
     await m.tool("till.pay", amount=1)
     await m.tool("till.pay", amount=2)
     return Verdict("paid")
+
+
+@mission("till.twice", version=1)
+async def twice(m: Context, request: dict[str, Any]) -> None:
+    """Pay twice and wait."""
+    await m.tool("till.pay", amount=1)
+    await m.tool("till.pay", amount=2)
+    await m.wait_for_signal("close")
 
 
 @pytest.fixture(autouse=True)
@@ -420,3 +429,63 @@ def test_effect_that_nobody_knows_of_is_never_repeated_by_a_new_timeline_unasked
         answer(run, olivia, "adopt")
         live_worker.ended(run)
     assert till.amounts == [900] and "what it answered is not known" in run.outcome.error
+
+
+def test_refused_control_leaves_a_quarantined_mission_where_it_was() -> None:
+    """Quarantine pauses a mission without an entry: only its row tells of that."""
+    run = begin()
+    Mission.objects.filter(pk=run.pk).update(state="paused", reason="quarantined", wake_at=None)
+    with live_worker.worker():
+        controls.request(run.pk, "rollback", to=1, preview_digest="outdated", reason="Back", by="olivia")
+        live_worker.wait_until(run, lambda now: now.control_done == now.control_seq and now.owner is None)
+        assert (run.state, run.reason, run.wake_at) == ("paused", "quarantined", None)
+        assert kinds(run) == ["started", "control", "step", "observed"] and not till.amounts
+        controls.request(run.pk, "resume", by="olivia")
+        live_worker.parked(run, "signal:amount")
+    assert till.steps == ["prepare"] and run.reason == ""
+
+
+@pytest.mark.parametrize("verb", ["cancel", "stop"])
+def test_person_who_ends_or_stops_it_overtakes_a_rollback_that_waits_for_an_answer(olivia: User, verb: str) -> None:
+    with live_worker.worker():
+        run = paid(begin(), 900)
+        till.closed = True
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.parked(run, "decision:")
+        controls.request(run.pk, verb, reason="Enough", by="olivia")
+        state = "cancelled" if verb == "cancel" else "paused"
+        live_worker.wait_until(run, lambda now: now.state == state and now.control_done == now.control_seq)
+    assert run.timeline == 1 and till.amounts == [900]
+    assert [one.state for one in Decision.objects.filter(mission=run)] == ["withdrawn"]
+    assert history.verify(run).ok
+
+
+def test_rollback_that_was_overtaken_after_it_undid_something_leaves_the_mission_paused(olivia: User) -> None:
+    """Half undone, the old timeline must not go on as if nothing had been; asked for again, the rollback goes on."""
+    with live_worker.worker():
+        run = live_worker.parked(begin("till.twice"), "signal:close")
+        till.refuses = 1
+        controls.request(run.pk, "rollback", to=1, by="sam")
+        live_worker.parked(run, "decision:")
+        assert till.amounts == [1, 2, -2]
+        controls.request(run.pk, "pause", reason="Wait", by="olivia")
+        live_worker.wait_until(run, lambda now: now.state == "paused" and now.control_done == now.control_seq)
+        assert run.reason == "control given up"
+        till.refuses = None
+        controls.request(run.pk, "rollback", to=1, by="sam")
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and now.waits_for == "signal:close")
+    assert till.amounts == [1, 2, -2, -1, 1, 2]
+
+
+def test_question_of_a_rollback_is_not_overtaken_by_what_can_wait(olivia: User) -> None:
+    with live_worker.worker():
+        run = paid(begin(), 900)
+        till.closed = True
+        controls.request(run.pk, "rollback", to=2, by="sam")
+        live_worker.parked(run, "decision:")
+        controls.request(run.pk, "rollback", to=1, by="olivia")
+        live_worker.wait_until(run, lambda now: now.owner is None and now.waits_for.startswith("decision:"))
+        assert run.control_done < run.control_seq - 1
+        till.closed = False
+        answer(run, olivia, "retry")
+        live_worker.wait_until(run, lambda now: now.timeline == 3 and now.waits_for == "signal:close")

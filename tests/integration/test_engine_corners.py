@@ -22,7 +22,7 @@ from missions.engine.mailbox import deliver
 from missions.models import Alarm, Mission
 from missions.models import Worker as WorkerRow
 from tests import live_worker
-from tests.corners import begin, define, end_session_that_waits
+from tests.corners import begin, define, end_session_that_waits, unguarded
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -102,6 +102,38 @@ def test_verdict_whose_text_can_not_be_written_fails_the_mission() -> None:
 
 
 # -- People ------------------------------------------------------------------------------------------------------------
+
+
+def test_mission_that_ended_elsewhere_while_it_needs_attention_is_no_fault_of_its_worker(
+    other_session: psycopg.Connection[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody can be asked about it any more; the missions beside it go on under the same worker."""
+
+    async def waits(m: Context, request: dict[str, Any]) -> Verdict:
+        await m.wait_for_signal("go")
+        return Verdict("gone on")
+
+    async def diverges(m: Context, request: dict[str, Any]) -> None:
+        over = "update missions_mission set state = 'failed', owner = null, attempt = attempt + 1 where id = %s"
+        unguarded(lambda: (other_session.execute(over, [run.pk]), other_session.commit()))
+        await m.sleep(1)
+
+    fenced = threading.Event()
+    caplog.handler.addFilter(lambda record: getattr(record, "action", "") != "mission_fenced" or not fenced.set())
+    name, quiet = define("ended-elsewhere", waits), define("beside", waits)
+    with live_worker.worker():
+        run = live_worker.parked(begin(name), "signal:go")
+    define(name, diverges)
+    with live_worker.worker() as running:
+        beside = live_worker.parked(begin(quiet), "signal:go")
+        me = running.incarnation.worker_id
+        deliver(run.pk, "go", {})
+        assert fenced.wait(live_worker.PATIENCE)
+        deliver(beside.pk, "go", {})
+        live_worker.ended(beside)
+        assert running.incarnation.worker_id == me and not running.incarnation.lost
+    actions = {getattr(record, "action", "") for record in caplog.records}
+    assert "attend_refused" in actions and "worker_fenced" not in actions
 
 
 def test_two_questions_about_the_same_path_do_not_supersede_each_other(sam: User) -> None:

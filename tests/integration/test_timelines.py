@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,8 @@ from missions.engine import claims, controls, history, record, registry
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
 from missions.models import Kind, Mission
-from tests import live_worker
+from tests import corners, live_worker
+from tests.web.visits import get
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ran: Counter[str] = Counter()
@@ -85,11 +87,49 @@ def test_diverged_mission_goes_on_from_the_last_point_that_matches(olivia: User,
     with live_worker.worker():
         run = diverged(name, changed)
         assert (run.state, run.reason) == ("paused", "divergence")
+        differs = Decision.objects.get(mission=run, state="open").facts["differs"]
+        assert differs["recorded"] == {"seq": 3, "kind": "step", "path": "second#1", "inputs": {"name": "second"}}
+        assert differs["called"] == [{"path": "other#1", "inputs": {"name": "other", "args": ["other"]}}]
+        assert differs["differences"] == []
         answer(run, olivia, choice)
         live_worker.ended(run)
     assert run.outcome.verdict == "changed" and run.timeline == 2
     assert ran == {"first": 1, "second": 1, "other": 1}  # what matches is not run again
     assert history.verify(run).ok
+
+
+def test_inputs_that_differ_are_told_side_by_side(olivia: User) -> None:
+    async def pays(m: Context, request: dict[str, Any]) -> None:
+        await m.tool("corner.keyed", amount=1)
+        await m.step("weigh", count, "first")
+        await m.wait_for_signal("go")
+
+    async def pays_more(m: Context, request: dict[str, Any]) -> None:
+        await m.tool("corner.keyed", amount=2)
+
+    async def weighs_other(m: Context, request: dict[str, Any]) -> None:
+        await m.tool("corner.keyed", amount=1)
+        await m.step("weigh", count, "other")
+
+    corners.allow()
+    name, other = define(pays), define(pays)
+    with live_worker.worker():
+        more = live_worker.parked(start(name, {})[0], "signal:go")
+        weighed = live_worker.parked(start(other, {})[0], "signal:go")
+        define(pays_more, name=name)
+        define(weighs_other, name=other)
+        seen = replay.replay(more).differs
+        for run in (more, weighed):
+            deliver(run.pk, "go", {})
+            live_worker.parked(run, "decision:")
+    found = [Decision.objects.get(mission=run, state="open").facts["differs"] for run in (more, weighed)]
+    assert found[0] == seen and found[0]["recorded"]["kind"] == "ruling"
+    assert found[0]["differences"] == [{"at": "args.amount", "recorded": 1, "called": 2}]
+    assert found[1]["differences"] == [
+        {"at": "inputs", "recorded": "(recorded as a hash only)", "called": {"name": "weigh", "args": ["other"]}}
+    ]
+    html = get(olivia, f"/queue/{Decision.objects.get(mission=more).pk}/")
+    assert "<code>args.amount</code>" in html and "Called now" in html
 
 
 def test_diverged_mission_is_tried_again_once_the_code_is_right(olivia: User) -> None:
@@ -106,6 +146,24 @@ def test_diverged_mission_is_tried_again_once_the_code_is_right(olivia: User) ->
         answer(run, olivia, "retry")
         live_worker.ended(run)
     assert run.outcome.verdict == "right" and ran == {"first": 1, "second": 1}
+
+
+def test_changed_code_that_violates_the_guard_is_named_a_violation_with_file_and_line(olivia: User) -> None:
+    async def violates(m: Context, request: dict[str, Any]) -> Verdict:
+        await m.step("first", count, "first")
+        return Verdict("late", data={"at": getattr(time, "time")()})  # noqa: B009  (not seen before it runs)
+
+    name = define(before)
+    with live_worker.worker():
+        run = diverged(name, violates)
+        decision = Decision.objects.get(mission=run, state="open")
+        assert (run.state, run.reason) == ("paused", "violation")
+        assert f"{__file__}:" in decision.reason and "may not read time.time()" in decision.reason
+        assert "only tools may do" in decision.sentence
+        define(before, name=name)
+        votes.cast(decision.pk, olivia, "approve", decision.digest, choice="retry", channel="api")
+        live_worker.ended(run)
+    assert ran == {"first": 1, "second": 1}
 
 
 def test_diverged_mission_is_cancelled_by_decision(olivia: User) -> None:

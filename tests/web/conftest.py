@@ -185,3 +185,11 @@ def dial(site: str) -> Iterator[Dial]:
             return stack.enter_context(connect(url, origin=origin, additional_headers=headers))  # type: ignore[arg-type]
 
         yield call
+
+
+@pytest.fixture
+def apart(monkeypatch: pytest.MonkeyPatch, process_environment: dict[str, str]) -> None:
+    """Processes that the server starts use this test's database, and know the missions of these modules."""
+    modules = ",".join(("tests.parcels", "tests.rehearsed", "tests.web.test_api_controls"))
+    for name, value in {**process_environment, "MISSIONS_MODULES": modules}.items():
+        monkeypatch.setenv(name, value)

@@ -253,7 +253,7 @@ def test_a_fork_shares_the_past_and_changes_the_world_only_where_told_to(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("allowed")
+@pytest.mark.usefixtures("allowed", "apart")
 def test_a_replay_follows_the_record_and_writes_nothing(olivia: User) -> None:
     with live_worker.worker():
         run = begun()

@@ -205,6 +205,8 @@ def test_a_fork_from_an_entry_that_is_not_there_starts_nothing(
     assert Mission.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("apart")
 def test_the_check_against_this_code_tells_what_it_found(olivia: User) -> None:
     run, client = parcels.mission(), signed_in(olivia)
     parcels.append(run, Kind.STEP, PACKED, path="pack#1")  # which the code of test.parcel never does

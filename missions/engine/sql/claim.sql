@@ -1,36 +1,13 @@
 -- Claim missions that are due: lock first, load afterwards with a new snapshot (load_*.sql, under the same Sync), since
 -- one statement that did both would read history as of before the lock. Types and versions unknown here are left for
 -- other workers; a control that was asked for is handled by any, and found by an index of its own.
--- `lane` walks the index from one (type, version, priority) to the next, so that neither the number of those that are
--- due, nor that of unknown types, nor sleepers of a higher priority cost anything. Of each lane the 512 that are due
--- longest are looked at, without locks; the locks are taken in the order of priority and age, whatever the type.
+-- `missions_lanes` (migration 0010) walks the index from one (type, version, priority) to the next, so that nothing costs
+-- what is not claimed. Of each lane the 512 that are due longest are looked at, without locks; the locks are taken in the
+-- order of priority and age, whatever the type.
 -- Missions that took workers down run in quarantine processes ($5) alone; while the installation is frozen nothing does.
-with recursive lane (type, version, priority) as (
-    select known.type, known.version, head.priority
-    from unnest($3::text[], $4::int4[]) as known (type, version)
-    cross join lateral (
-        select priority
-        from missions_mission
-        where owner is null and wake_at is not null and type = known.type and version = known.version
-        order by priority desc
-        limit 1
-    ) as head
-    where not $5::bool and not exists (select from missions_freeze where thawed_at is null)
-    union all
-    select lane.type, lane.version, next.priority
-    from lane
-    cross join lateral (
-        select priority
-        from missions_mission
-        where owner is null and wake_at is not null and type = lane.type and version = lane.version
-            and priority < lane.priority
-        order by priority desc
-        limit 1
-    ) as next
-),
-near as materialized (
+with near as materialized (
     select oldest.id
-    from lane
+    from missions_lanes($3::text[], $4::int4[], $5::bool) as lane
     cross join lateral (
         select id
         from missions_mission

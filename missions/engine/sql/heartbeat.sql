@@ -3,29 +3,6 @@
 -- which place this worker has among how many (`missions.engine.hearing`).
 -- What is due is looked for as in next_due.sql. No row comes back to a worker that was declared dead.
 -- Heartbeats are on the real clock, which no test moves.
-with recursive lane (type, version, priority) as (
-    select known.type, known.version, head.priority
-    from unnest($2::text[], $4::int4[]) as known (type, version)
-    cross join lateral (
-        select priority
-        from missions_mission
-        where owner is null and wake_at is not null and type = known.type and version = known.version
-        order by priority desc
-        limit 1
-    ) as head
-    where not $5::bool and not exists (select from missions_freeze where thawed_at is null)
-    union all
-    select lane.type, lane.version, next.priority
-    from lane
-    cross join lateral (
-        select priority
-        from missions_mission
-        where owner is null and wake_at is not null and type = lane.type and version = lane.version
-            and priority < lane.priority
-        order by priority desc
-        limit 1
-    ) as next
-)
 update missions_worker as me
 set heartbeat_at = clock_timestamp()
 where me.id = $1::int8 and me.dead_at is null
@@ -34,7 +11,7 @@ returning
     least(
         (
             select min(earliest.wake_at)
-            from lane
+            from missions_lanes($2::text[], $4::int4[], $5::bool) as lane
             cross join lateral (
                 select wake_at
                 from missions_mission

@@ -2,32 +2,9 @@
 -- together ($6), each null where it has no limit. Counts with a snapshot of after places_lock.sql, and only if that got
 -- the lock. What this transaction has claimed already counts as well, also against the room of the worker ($2).
 -- Controls of others come by claim.sql.
-with recursive lane (type, version, priority) as (
-    select known.type, known.version, head.priority
-    from unnest($3::text[], $4::int4[]) as known (type, version)
-    cross join lateral (
-        select priority
-        from missions_mission
-        where owner is null and wake_at is not null and type = known.type and version = known.version
-        order by priority desc
-        limit 1
-    ) as head
-    where not $7::bool and not exists (select from missions_freeze where thawed_at is null)
-    union all
-    select lane.type, lane.version, next.priority
-    from lane
-    cross join lateral (
-        select priority
-        from missions_mission
-        where owner is null and wake_at is not null and type = lane.type and version = lane.version
-            and priority < lane.priority
-        order by priority desc
-        limit 1
-    ) as next
-),
-near as materialized (
+with near as materialized (
     select oldest.id
-    from lane
+    from missions_lanes($3::text[], $4::int4[], $7::bool) as lane
     cross join lateral (
         select id
         from missions_mission

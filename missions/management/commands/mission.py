@@ -28,13 +28,8 @@ from missions.models import Mission, OnFailure, State
 from missions.web.api import filtered, refuse_reserved
 from missions.web.pagination import LIMIT
 from missions.web.problems import Problem, translate
-from missions.web.serializers import (
-    EntrySerializer,
-    MissionDetailSerializer,
-    MissionSerializer,
-    SignalReceipt,
-    VerificationSerializer,
-)
+from missions.web.record_shapes import EntrySerializer, VerificationSerializer
+from missions.web.serializers import MissionDetailSerializer, MissionSerializer, SignalReceipt
 
 Options = dict[str, Any]
 

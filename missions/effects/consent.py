@@ -1,0 +1,48 @@
+"""People's consent to a call, or their word on what became of one: the entry that asks, and the wait for the answer.
+
+Acts of `missions.effects.call.ToolRun`; which question it is, its entry tells.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from missions.effects import asking, doubt, keys, standing
+from missions.governance import Choice, Json
+from missions.models import Kind
+
+if TYPE_CHECKING:
+    from missions.effects.call import ToolRun
+
+
+async def ask(op: ToolRun) -> None:
+    """Open a decision where policy escalates the call."""
+    ruling = op.progress.ruling
+    if ruling is None:
+        raise TypeError("a decision follows a ruling")
+    intent, sentence = op.intent, op.sentence
+    await op.record(Kind.ASKED, **asking.asked_payload(
+        op.next_decision(), kind="action", sentence=sentence, ruling=ruling, round=op.progress.round + 1,
+        digest=keys.approval_digest(intent, sentence),
+    ))
+
+
+async def await_answer(op: ToolRun) -> None:
+    """Wait for the answer and record it; an effect whose own answer comes late needs none."""
+    asked, ruling = op.progress.asked, op.progress.ruling
+    choices: tuple[Choice, ...] = ()
+    facts: Json = {}
+    if asked["kind"] == "in_doubt":
+        if await doubt.settled_by_late_answer(op, uuid.UUID(asked["decision"])):
+            return
+        ruling, choices, facts = doubt.RULING, doubt.CHOICES, doubt.facts(op)
+    elif asked["kind"] == "standing":
+        ruling, choices, facts = standing.RULING, standing.CHOICES, standing.facts(op)
+    if ruling is None:
+        raise TypeError("an answer follows a ruling")
+    request = asking.request_of(op.run, op.path, asked, op.intent, ruling, choices=choices, facts=facts)
+    late = f"effect:{op.progress.key}" if asked["kind"] == "in_doubt" else ""
+    if (answered := await asking.answer_of(op.run, op.path, request, unless=late)) is not None:
+        answer, seq = answered
+        await op.record(Kind.ANSWERED, decision=asked["decision"], answer=answer.as_json(), seq=seq)

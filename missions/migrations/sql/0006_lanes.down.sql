@@ -1,0 +1,1 @@
+drop function missions_lanes;
