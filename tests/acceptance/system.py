@@ -23,7 +23,7 @@ from tests.acceptance.people import Person
 from tests.acceptance.processes import ROOT, Process, free_port, until
 from tests.payment_server import PaymentServer
 
-HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 2.0, 10.0, 30.0
+HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 2.0, 10.0, 60.0
 LOG_TAIL = 8_000  # characters of each log that a failure shows
 MODULE = "tests.acceptance.sample_missions"
 
