@@ -1,4 +1,4 @@
-"""Missions that pay, again and again; workers get them through MISSIONS_MODULES. `Allowed.yaml` of them is `POLICY`."""
+"""Missions that pay, again and again; workers get them through MISSIONS_MODULES. `POLICY` allows it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def amount(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02}"
 
 
-async def pay(m: Context, request: Pay, cents: int) -> str:
+async def pay(m: Context, order_id: str, cents: int, tool: str = "payments.refund") -> str:
     """One payment; its reference."""
-    receipt = await m.tool(request.tool, order_id=request.order_id, amount=amount(cents))
+    receipt = await m.tool(tool, order_id=order_id, amount=amount(cents))
     return str(receipt["reference"])
 
 
@@ -39,4 +39,30 @@ async def pay(m: Context, request: Pay, cents: int) -> str:
 async def payer(m: Context, request: Pay) -> Verdict:
     """One payment after the other."""
     cents = range(request.first, request.first + request.count)
-    return Verdict("paid", data={"references": [await pay(m, request, each) for each in cents]})
+    return Verdict("paid", data={"references": [await pay(m, request.order_id, each, request.tool) for each in cents]})
+
+
+class Errand(BaseModel):
+    """Which order, and for how many seconds an answer is worth waiting for."""
+
+    order_id: str
+    patience_seconds: float
+
+
+@mission("test.impatient", version=1, title="Impatient")
+async def impatient(m: Context, request: Errand) -> Verdict:
+    """Pay, wait for a word, look the order up within a time, and pay again; no answer in time is a failure."""
+    first = await pay(m, request.order_id, 1)
+    await m.wait_for_signal("go")
+    await m.wait_for(m.tool("orders.get", order_id=request.order_id), timeout=request.patience_seconds)
+    second = await pay(m, request.order_id, 2)
+    return Verdict("paid", data={"references": [first, second]})
+
+
+@mission("test.patient", version=1, title="Patient")
+async def patient(m: Context, request: Errand) -> Verdict:
+    """The same, for as long as it takes."""
+    first = await pay(m, request.order_id, 1)
+    await m.wait_for_signal("go")
+    second = await pay(m, request.order_id, 2)
+    return Verdict("paid", data={"references": [first, second]})
