@@ -12,6 +12,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from missions.effects import asking, dispatch, keys
+from missions.effects.progress import Progress
 from missions.engine import controls
 from missions.engine.branches import Wait
 from missions.engine.codec import load
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
 RESTORED = "A backup was restored; this may have happened already."
-KEYED_TRIES, PROBES = 8, 12  # then a person is asked
+KEYED_TRIES, KEYED_CUTS, PROBES = 8, 8, 12  # then a person is asked
 GRACE = dt.timedelta(seconds=2)  # after the deadline: longer than a call of ours may still be waited for
 CHOICES = (
     Choice(value="happened", label="It happened: here is the reference"),
@@ -41,7 +42,7 @@ async def resolve(op: ToolRun) -> None:
         await _adopt(op, load(mail.body), "The answer came late.")
     elif op.progress.forgotten:
         await _recall(op)
-    elif op.spec.retry_safety is RetrySafety.KEYED and op.progress.tries < KEYED_TRIES and remembered(op):
+    elif op.spec.retry_safety is RetrySafety.KEYED and _may_call_again(op.progress) and remembered(op):
         await _call_again(op)
     elif op.spec.retry_safety is RetrySafety.VERIFIABLE and op.progress.probes < PROBES:
         await _probe(op)
@@ -66,8 +67,13 @@ def remembered(op: ToolRun) -> bool:
     return not op.run.is_past(made_at + dt.timedelta(seconds=ttl))
 
 
+def _may_call_again(progress: Progress) -> bool:
+    """Whether there is hope that a keyed call is answered: workers that stopped are no sign of the other side's."""
+    return progress.tries - progress.cuts < KEYED_TRIES and progress.cuts <= KEYED_CUTS
+
+
 async def _call_again(op: ToolRun) -> None:
-    if op.progress.tries == 0:
+    if op.progress.cut or op.progress.tries == op.progress.cuts:
         await op.retry("The other side counts the same key once.")
     else:
         await op.put_off("There was no definite answer; it is asked again with the same key.")

@@ -49,6 +49,8 @@ class Progress:
     intent: Json | None = None
     deadline: dt.datetime | None = None
     tries: int = 0  # how often it was put off or called again under this intent
+    cut: bool = False  # in doubt since a worker stopped, which says nothing of the other side
+    cuts: int = 0  # how often that was so under this intent; each is called again once, and counts among `tries`
     probes: int = 0
     resume_at: dt.datetime | None = None
     outcome: Json = field(default_factory=dict)
@@ -137,14 +139,15 @@ def _stood(progress: Progress) -> None:
 def _intent(progress: Progress, payload: Json) -> None:
     progress.intent, progress.phase = payload, Phase.CALL
     progress.deadline, progress.generation = moment(payload["deadline_at"]), int(payload["generation"])
-    progress.tries = progress.probes = 0
+    progress.tries = progress.cuts = progress.probes = 0
     progress.uncertain = progress.forgotten = progress.cleared = False
     progress.answer = None
 
 
 def _doubt(progress: Progress, payload: Json) -> None:
     progress.phase, progress.uncertain, progress.resume_at = Phase.DOUBT, True, None
-    progress.forgotten = bool(payload.get("restored"))
+    progress.forgotten, progress.cut = bool(payload.get("restored")), bool(payload.get("cut"))
+    progress.cuts += progress.cut
 
 
 def _probed(progress: Progress, payload: Json) -> None:

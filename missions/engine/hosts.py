@@ -11,6 +11,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+QUARANTINE, STARTER = 1398096467, 1398096468  # roles, one a host: runs missions in quarantine; starts the one that does
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -38,6 +38,7 @@ class Leaving:
         self.inbox = Inbox(claimed.mail, claimed.inbox_seq)
         self.version = claimed.version  # of the code that runs here
         self.of_control = False
+        self.quarantined = False  # it runs in quarantine, and leaves that as soon as it has got on
         self.step = self.park_state = self.park_reason = ""
         self.poisoned = self.parking = self.closing = False
         self.refusals = 0

@@ -21,7 +21,7 @@ from missions.engine.arrays import TRUE, boolean, int4, int8, read_int, read_int
 from missions.engine.claims import moment_of
 from missions.engine.clock import Estimate
 from missions.engine.hints import Hints
-from missions.engine.hosts import Identity, end_process, identity
+from missions.engine.hosts import QUARANTINE, STARTER, Identity, end_process, identity
 from missions.engine.places import Pair, known_types
 from missions.engine.session import Refused, open_session
 from missions.engine.statements import statement
@@ -91,7 +91,11 @@ class Liveness:
 
     async def reserve(self) -> bool:
         """Become this host's quarantine process; False where another one is."""
-        answer = (await self.aux.call((b"quarantine_lock", (identity().host.encode(),))))[0]
+        return await self._first_here(QUARANTINE)
+
+    async def _first_here(self, role: int) -> bool:
+        """Take a role that one session of this host may have; it keeps it until it ends."""
+        answer = (await self.aux.call((b"quarantine_lock", (int4(role), identity().host.encode()))))[0]
         return answer.get_value(0, 0) == TRUE
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
@@ -149,7 +153,8 @@ class Liveness:
             self._clock.read(moment_of(answer.get_value(0, 0) or b""))
             self._on_due(moment_of(upcoming) if upcoming else None)
             self._meet(read_int(peer) if peer else None)
-            if quarantine == TRUE:
+            # A process takes seconds to start: each worker of the host starting one would take them from the missions.
+            if quarantine == TRUE and await self._first_here(STARTER):
                 self._on_quarantine()
             if frozen == TRUE:
                 self._on_frozen()

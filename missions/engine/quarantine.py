@@ -14,6 +14,7 @@ import os
 import signal
 from collections.abc import Sequence
 
+from missions.engine.tether import tethered
 from missions.models import Mission
 
 logger = logging.getLogger(__name__)
@@ -43,9 +44,9 @@ class Quarantine:
 
     async def _run(self) -> None:
         # A session of its own: no signal to the worker's group reaches it. The pipe ends with the worker, however that
-        # ends, and so does the process then.
+        # ends, and so does the process then; the tether ends it also while it still starts, which takes seconds.
         process = self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=asyncio.subprocess.PIPE, start_new_session=True
+            *tethered(self._command), stdin=asyncio.subprocess.PIPE, start_new_session=True
         )
         facts = {"action": "quarantine_started", "pid": process.pid}
         logger.info("A quarantine process was started", extra=facts)

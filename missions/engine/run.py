@@ -111,8 +111,9 @@ class Run(Waiting):
 
     @property
     def leaving(self) -> bool:
-        """Whether nothing fresh may start here: the worker is leaving, or a control waits."""
-        return self.owner.draining or self.closing
+        """Whether nothing fresh may start here: the worker is leaving, or a control waits, or others want the place."""
+        got_on = self.head.seq > self.claimed.head_seq
+        return self.owner.draining or self.closing or (self.quarantined and got_on)
 
     async def put_back(self, path: str) -> None:
         """Start nothing fresh; another attempt goes on from here."""

@@ -173,6 +173,7 @@ class Incarnation:
             self.spawn(self._steer(claimed))
             return
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self)
+        run.quarantined = self._on_idle is not None
         kind = code_for(claimed.type, claimed.version)
         run.own(self.spawn(attempt(run, kind, self._make_context)))
 

@@ -26,7 +26,10 @@ def main() -> None:
 
 
 def _missions() -> list[dict[str, Any]]:
-    fields = ("id", "uid", "type", "state", "reason", "owner", "attempt", "wake_at", "waits_for", "head_seq")
+    fields = (
+        "id", "uid", "type", "version", "state", "reason", "owner", "attempt", "timeline", "wake_at", "waits_for",
+        "head_seq",
+    )
     outcome = ("outcome__verdict", "outcome__summary", "outcome__data", "outcome__error")
     rows = list(Mission.objects.order_by("pk").values(*fields, *outcome))
     for row, mission in zip(rows, Mission.objects.order_by("pk"), strict=True):

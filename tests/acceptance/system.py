@@ -23,20 +23,25 @@ from tests.acceptance.people import Person
 from tests.acceptance.processes import ROOT, Process, free_port, until
 from tests.payment_server import PaymentServer
 
-HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 2.0, 10.0, 30.0
+HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 2.0, 10.0, 60.0
 LOG_TAIL = 8_000  # characters of each log that a failure shows
 MODULE = "tests.acceptance.sample_missions"
 
 
-def inside(module: str, environment: dict[str, str]) -> Any:
-    """What `main` of a module of this package prints as JSON, run by `manage.py` in a process of its own."""
-    code = f"from tests.acceptance.{module} import main; main()"
+def manage(environment: dict[str, str], *command: str, patience: float = 120) -> str:
+    """What a command of `manage.py` prints, which has to end well within `patience` seconds."""
     done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", code], cwd=ROOT, env=environment, text=True,
-        capture_output=True, timeout=120, check=False,
+        [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, text=True, capture_output=True,
+        timeout=patience, check=False,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return done.stdout
+
+
+def inside(module: str, environment: dict[str, str], *, patience: float = 120) -> Any:
+    """What `main` of a module of this package prints as JSON, run by `manage.py` in a process of its own."""
+    code = f"from tests.acceptance.{module} import main; main()"
+    return json.loads(manage(environment, "shell", "-v", "0", "-c", code, patience=patience))
 
 
 def environment(folder: Path, database: Database, **more: str) -> dict[str, str]:
@@ -133,6 +138,12 @@ class System:
         code = "from tests.acceptance.nursery import main; main()"
         return self._process("worker-nursery", "manage.py", "shell", "-v", "0", "-c", code)
 
+    def start_herd(self, host: str, workers: int) -> Process:
+        """Start a host of this name: a process that keeps so many workers alive; its log holds theirs."""
+        code = "from tests.acceptance.herd import main; main()"
+        more = {"MISSIONS_HOST": host, "HERD_WORKERS": str(workers)}
+        return self._process(f"worker-herd-{host}", "manage.py", "shell", "-v", "0", "-c", code, **more)
+
     def close(self) -> None:
         """End the workers and the payment server; the web server and what was recorded stay."""
         for process in self.processes:
@@ -173,6 +184,12 @@ class System:
         """What a module of this package prints as JSON, run inside Django in a process of its own."""
         return inside(module, {**self.environment, **more})
 
-    def facts(self) -> Any:
-        """All that the system has recorded: see `tests.acceptance.facts`."""
-        return self.inside("facts")
+    def allow(self, policy: dict[str, Any]) -> None:
+        """Put a policy in force, beside the demo's."""
+        path = self.folder / f"{policy['name']}.yaml"
+        path.write_text(yaml.safe_dump(policy))
+        manage(self.environment, "policy", "load", str(path), "--activate")
+
+    def facts(self, patience: float = 120) -> Any:
+        """All that the system has recorded, within so many seconds: see `tests.acceptance.facts`."""
+        return inside("facts", self.environment, patience=patience)

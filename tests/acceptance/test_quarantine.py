@@ -91,6 +91,16 @@ def test_mission_that_blocks_its_worker_ends_in_quarantine(system: System) -> No
     assert f"{os.path.basename(harmful_missions.__file__)}:" in said and " in block" in said
 
 
+def test_mission_leaves_quarantine_with_its_first_entry(system: System) -> None:
+    (mission,) = begin(system, "test.innocent")
+    system.database.rows("update missions_mission set strikes = 2 where id = %s returning id", mission)
+    system.start_worker()
+    until("it completes", ENOUGH, lambda: lived(system) == 1)
+    query = "select attempt from missions_journal where mission_id = %s and kind = 'step' order by seq"
+    assert system.database.rows(query, mission) == [(1,), (2,), (2,), (2,), (2,)]
+    assert told(system, mission)["strikes"] == 0
+
+
 @pytest.mark.soak
 def test_quarantine_process_ends_with_its_worker_even_if_it_is_blocked(system: System) -> None:
     (mission,) = begin(system, "test.dawdler")

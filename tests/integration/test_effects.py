@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -263,6 +264,35 @@ def test_policy_that_denies_at_dispatch_refuses_the_effect(sam: User) -> None:
         votes.cast(decision.pk, sam, "approve", decision.digest, channel="console")
         live_worker.ended(run)
     assert run.outcome.verdict == "denied" and bank.calls == []
+
+
+@pytest.mark.parametrize(("deaths", "told_last"), [(8, "completed"), (9, "asked")])
+def test_workers_that_stop_in_a_keyed_call_are_no_answer_of_the_other_side(deaths: int, told_last: str) -> None:
+    gate, entered = asyncio.Event(), threading.Semaphore(0)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @tool(name="bank.mortal", effect="write", retry_safety="keyed")
+    async def mortal(call: ToolCall, amount: int) -> dict[str, Any]:
+        """Pay"""
+        loops.append(asyncio.get_running_loop())
+        if len(loops) > deaths:
+            return bank.call(call.idempotency_key)
+        entered.release()
+        await gate.wait()
+        raise TryLater("The worker has gone.")
+
+    with live_worker.worker() as running:
+        run = begin("mortal")
+        for _ in range(deaths):
+            assert entered.acquire(timeout=live_worker.PATIENCE) and running.incarnation is not None
+            loops[0].call_soon_threadsafe(running.incarnation._lose, RuntimeError("the test cuts the lane"))
+        live_worker.wait_until(run, lambda now: told(now)[-1] == told_last)
+        loops[0].call_soon_threadsafe(gate.set)
+    doubted = ["doubt", "retry"] * 8
+    assert told(run) == ["ruling", "intent", *(
+        [*doubted, "outcome", "completed"] if told_last == "completed" else [*doubted, "doubt", "asked"]
+    )]
+    assert len(bank.calls) == (told_last == "completed")
 
 
 def test_late_answer_is_adopted_as_evidence() -> None:

@@ -1,2 +1,3 @@
--- One quarantine process a host. Locks of workers are single 64-bit keys; this one is of the other form, (class, host).
-select pg_try_advisory_lock(1398096467, hashtext($1::text))
+-- One quarantine process a host, and one worker that starts it (hosts.py says which class is whose). Locks of workers are
+-- single 64-bit keys; these are of the other form, (class, host).
+select pg_try_advisory_lock($1::int4, hashtext($2::text))
