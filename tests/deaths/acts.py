@@ -1,0 +1,92 @@
+"""What a forked child does: serve as a worker, mostly. Imported in the process that forks, after names were put in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import traceback
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from approvals import votes
+from missions import keeping
+from missions.context import Context
+from missions.engine import claims, crashpoints, guarded_events, record
+from missions.engine.process import Worker
+from missions.engine.registry import all_types
+from missions.governance import gate
+from missions.tools import mcp_client
+from missions.tools.registry import all_tools
+from tests.deaths import faults, scenes
+
+PORTION = 6  # entries at once: short records are read in portions too
+
+
+def warm() -> None:
+    """Have everything imported that a worker needs, with no thread and no connection left behind."""
+    all_types()
+    all_tools()
+    gate()
+    claims.PORTION = record.PORTION = PORTION
+
+
+def perform(order: dict[str, Any]) -> int:
+    """Carry out an order in a child; its exit status."""
+    try:
+        crashpoints.arm(order["crash_at"])
+        faults.waiting.extend(
+            faults.Fault(one["name"], faults.Harm(one["harm"]), one["arrival"]) for one in order["faults"]
+        )
+        if order["trace"]:
+            faults.trace = os.open(order["trace"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        if order["types"]:
+            scenes.register(order["types"])
+        return int(ACTS[order["act"]](order, **order["given"]) or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+
+
+def work(order: dict[str, Any]) -> int:
+    """A worker, until SIGTERM drains it."""
+    logging.getLogger().setLevel(logging.INFO)
+    return asyncio.run(_serve(order["concurrency"]))
+
+
+async def _serve(concurrency: int) -> int:
+    guarded_events.install()
+    worker = Worker(Context, concurrency)
+    faults.sessions = lambda: _sockets(worker)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, worker.stop)
+    try:
+        await worker.run()
+    finally:
+        await mcp_client.close()
+    return int(worker.overdue)
+
+
+def _sockets(worker: Worker) -> list[int]:
+    current = worker.incarnation
+    if current is None:
+        return []
+    lane = getattr(current, "lane", None)
+    found = [getattr(lane, "session", None), *(getattr(current.liveness, name, None) for name in ("aux", "ring"))]
+    return [session._fd for session in found if session is not None and not session.lost]
+
+
+def vote(order: dict[str, Any], *, decision: str, voter: str, digest: str, **more: str) -> None:
+    """Cast a vote."""
+    person = User.objects.get(username=voter)
+    votes.cast(decision, person, "approve", digest, channel="console", **more)  # type: ignore[arg-type]
+
+
+def archive(order: dict[str, Any], *, mission: int) -> None:
+    """Archive a mission."""
+    keeping.archive.archive(mission)
+
+
+ACTS = {"work": work, "vote": vote, "archive": archive}
