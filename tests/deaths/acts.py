@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import traceback
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.contrib.auth.models import User
 
 from approvals import votes
-from missions import keeping
 from missions.context import Context
-from missions.engine import claims, crashpoints, guarded_events, record
+from missions.engine import claims, crashpoints, guard, guarded_events, record
 from missions.engine.process import Worker
 from missions.engine.registry import all_types
 from missions.governance import gate
+from missions.keeping import archive as archives
 from missions.tools import mcp_client
 from missions.tools.registry import all_tools
 from tests.deaths import faults, scenes
@@ -53,13 +55,18 @@ def perform(order: dict[str, Any]) -> int:
 def work(order: dict[str, Any]) -> int:
     """A worker, until SIGTERM drains it."""
     logging.getLogger().setLevel(logging.INFO)
-    return asyncio.run(_serve(order["concurrency"]))
+    return asyncio.run(_serve(lambda: Worker(Context, order["concurrency"])))
 
 
-async def _serve(concurrency: int) -> int:
+def isolate(order: dict[str, Any]) -> int:
+    """A quarantine process, until it is idle."""
+    return asyncio.run(_serve(lambda: Worker(Context, 1, quarantined=True)))
+
+
+async def _serve(make: Callable[[], Worker]) -> int:
     guarded_events.install()
-    worker = Worker(Context, concurrency)
-    faults.sessions = lambda: _sockets(worker)
+    worker = make()
+    faults.sessions, faults.unguarded = lambda: _sockets(worker), _unguarded
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, worker.stop)
     try:
@@ -67,6 +74,15 @@ async def _serve(concurrency: int) -> int:
     finally:
         await mcp_client.close()
     return int(worker.overdue)
+
+
+@contextlib.contextmanager
+def _unguarded() -> Iterator[None]:
+    token = guard.free()
+    try:
+        yield
+    finally:
+        guard.restore(token)
 
 
 def _sockets(worker: Worker) -> list[int]:
@@ -86,7 +102,7 @@ def vote(order: dict[str, Any], *, decision: str, voter: str, digest: str, **mor
 
 def archive(order: dict[str, Any], *, mission: int) -> None:
     """Archive a mission."""
-    keeping.archive.archive(mission)
+    archives.archive(mission)
 
 
-ACTS = {"work": work, "vote": vote, "archive": archive}
+ACTS = {"work": work, "isolate": isolate, "vote": vote, "archive": archive}

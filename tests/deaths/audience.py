@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from django.contrib.auth.models import Group, User
@@ -31,10 +32,8 @@ def attend(scene: Scene, missions: Iterable[Mission]) -> None:
     for mission in missions:
         for decision in Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN):
             answer(decision, mission)
-        try:
+        with contextlib.suppress(MissionEnded, ControlRefused):  # it has gone on; the next look sees where
             _steer(scene, mission)
-        except (MissionEnded, ControlRefused):
-            pass  # it has gone on meanwhile; the next look sees where
 
 
 def answer(decision: Decision, mission: Mission) -> None:
@@ -47,13 +46,11 @@ def answer(decision: Decision, mission: Mission) -> None:
     verdict, more = "approve", _choice(decision, mission)
     if decision.kind == DecisionKind.BUDGET and "effect" in decision.sentence:
         verdict = "reject"
-    try:
+    with contextlib.suppress(VoteRefused):  # settled or withdrawn meanwhile
         votes.cast(
             decision.pk, User.objects.get(username=tier.group), verdict, decision.digest, channel="console",
             comment="As seen.", **more,
         )
-    except VoteRefused:
-        pass  # settled or withdrawn meanwhile
 
 
 def _choice(decision: Decision, mission: Mission) -> dict[str, str]:

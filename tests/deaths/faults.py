@@ -33,6 +33,9 @@ class Harm(StrEnum):
     LATE = "times out"  # TimeoutError
 
 
+DEADLY = (Harm.BEFORE, Harm.AFTER)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A harm that waits at a name, for an arrival there."""
@@ -49,6 +52,7 @@ waiting: deque[Fault] = deque()  # one after the other
 arrivals: Counter[str] = Counter()
 trace = -1  # a descriptor that is told of each arrival, where it is open
 sessions: Callable[[], list[int]] = list  # the sockets of the worker that runs here
+unguarded: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext  # an author may not do this
 STRUCK = "! "
 
 
@@ -89,10 +93,11 @@ async def _hurt(fault: Fault, work: Awaitable[Any]) -> Any:
             if isinstance(work, Coroutine):
                 work.close()
             raise _error(fault)
-    found = await work
-    if fault.harm is Harm.AFTER:
-        _die()
-    return found
+    try:
+        return await work
+    finally:
+        if fault.harm is Harm.AFTER:
+            _die()
 
 
 def _error(fault: Fault) -> Exception:
@@ -103,13 +108,15 @@ def _error(fault: Fault) -> Exception:
 
 
 def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    with unguarded():
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _cut() -> None:
-    for number in sessions():
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
-            end.shutdown(socket.SHUT_RDWR)
+    with unguarded():
+        for number in sessions():
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(number)) as end:
+                end.shutdown(socket.SHUT_RDWR)
 
 
 class Entered:
@@ -135,8 +142,7 @@ async def iterated(name: str, items: Any) -> AsyncIterator[Any]:
 # -- What may happen where ---------------------------------------------------------------------------------------------
 OF_DATABASE = ("lane.call", "aux.call", "ring.call", "session.call", "self.call", "run_in_executor", "to_thread",
                "_look", "_connect")  # fmt: skip
-MAY_BE_LATE = ("wait_for", "async with asyncio.timeout", "spec.function", "function", "wrap_future", "spec.probe", "finding",
-               "work if silence is None", "shield", "within(")  # fmt: skip
+MAY_BE_LATE = ("wait_for", "async with asyncio.timeout", "spec.probe", "work if silence is None")  # fmt: skip
 
 
 def harms(name: str) -> list[Harm]:

@@ -1,7 +1,7 @@
 """Workers as forked children of a process that has imported everything once: each is there within a few hundredths.
 
-`Forks` is the side of the test; `main` is that process, which answers one line with one. A child is a whole worker, with
-sessions and threads of its own; it differs from `manage.py runmissions` in what it is told to run and to suffer.
+`Forks` is the side of the test; `tests.deaths.nest` is that process. A child is a whole worker, with sessions and
+threads of its own; it differs from `manage.py runmissions` in what it is told to run and to suffer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Imports the engine with names at its awaits. Install it in a fresh process, before anything of the engine is there."""
+"""Imports the engine with names at its awaits. Install it in a fresh process, before the engine is there."""
 
 from __future__ import annotations
 

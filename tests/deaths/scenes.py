@@ -1,4 +1,4 @@
-"""Missions that together come to every await of the engine, and the tools that they call.
+"""Missions that together come to every await of the engine.
 
 A scene ends the same way whatever befalls its workers. What people do in it, `tests.deaths.audience` does. A type of
 missions belongs to one performance, so that several may go on in one database and each has workers of its own.
@@ -6,7 +6,6 @@ missions belongs to one performance, so that several may go on in one database a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,166 +16,17 @@ from missions.authoring import (
     BudgetExhausted,
     ChildFailed,
     Context,
-    OutcomeUnknown,
-    ProbeResult,
     RetryPolicy,
-    StepCall,
     StepFailed,
-    ToolCall,
     ToolFailed,
-    TryLater,
     Verdict,
-    tool,
 )
 from missions.engine import registry
-from tests.deaths import world
 from tests.deaths.faults import Fault, Harm
+from tests.deaths.props import dawdle, double, fail, halve, write
 
 Given = dict[str, Any]
 Body = Callable[[Context, Given], Awaitable[Any]]
-FOREVER = 10.0**9
-
-
-# -- Tools -------------------------------------------------------------------------------------------------------------
-def _trouble(call: ToolCall, what: str) -> None:
-    """What its name says befalls the first request for it."""
-    if world.request(call, what) > 1:
-        return
-    if what.startswith("later"):
-        raise TryLater("Not now.", retry_after_seconds=0.01)
-    if what.startswith("refused"):
-        raise ToolFailed("No.", code="no")
-    if what.startswith("lost"):
-        raise OutcomeUnknown("The connection was lost.")
-
-
-def _do(call: ToolCall, what: str, *, deduplicates: bool) -> dict[str, Any]:
-    if what.startswith("unheard"):
-        made = world.post(call, what, deduplicates=deduplicates)
-        _trouble(call, f"lost-{what}")
-        return made
-    _trouble(call, what)
-    return world.post(call, what, deduplicates=deduplicates)
-
-
-async def probe(call: ToolCall, what: str) -> ProbeResult:
-    return world.found(call, what)
-
-
-@tool(name="stage.keyed", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, compensate="stage.undo")
-async def keyed(call: ToolCall, what: str) -> Any:
-    """Do it, once a key"""
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.thread", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
-def in_thread(call: ToolCall, what: str) -> Any:
-    """Do it in a thread"""
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.verifiable", effect="write", retry_safety="verifiable", probe=probe, timeout=0.5,
-      compensate="stage.undo")
-async def verifiable(call: ToolCall, what: str) -> Any:
-    """Do it, and tell whether it was done"""
-    return _do(call, what, deduplicates=False)
-
-
-@tool(name="stage.manual", effect="write", retry_safety="manual", timeout=5)
-async def manual(call: ToolCall, what: str) -> Any:
-    """Do it, and never tell"""
-    return _do(call, what, deduplicates=False)
-
-
-@tool(name="stage.asked", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
-async def asked(call: ToolCall, what: str) -> Any:
-    """Do it when a supervisor says so"""
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.undo", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
-async def undo(call: ToolCall, what: str) -> Any:
-    """Undo it"""
-    return _do(call, f"undo-{what}", deduplicates=True)
-
-
-@tool(name="stage.limited", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
-async def limited(call: ToolCall, what: str) -> Any:
-    """Do it, one at a time"""
-    await asyncio.sleep(0.05)
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.breaks", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
-async def breaks(call: ToolCall, what: str) -> Any:
-    """Do it, with no answer at first"""
-    if world.request(call, what) < 3:
-        raise OutcomeUnknown("No answer.")
-    return world.post(call, what, deduplicates=True)
-
-
-@tool(name="stage.slow", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
-async def slow(call: ToolCall, what: str) -> Any:
-    """Do it at leisure"""
-    await asyncio.sleep(0.4)
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.silent", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, heartbeat_timeout=2)
-async def silent(call: ToolCall, what: str) -> Any:
-    """Do it, with heartbeats"""
-    call.heartbeat({"half": True}, 1)
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.files", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, workspace=True)
-def files(call: ToolCall, what: str) -> Any:
-    """Do it, and leave a file"""
-    (call.workspace / what).write_text(what)
-    return _do(call, what, deduplicates=True)
-
-
-@tool(name="stage.read", effect="read")
-async def read(call: ToolCall, what: str) -> Any:
-    """Look"""
-    _trouble(call, what)
-    return {"what": what}
-
-
-@tool(name="stage.read_thread", effect="read")
-def read_in_thread(call: ToolCall, what: str) -> Any:
-    """Look, in a thread"""
-    return {"what": what}
-
-
-# -- Steps -------------------------------------------------------------------------------------------------------------
-async def double(number: int) -> int:
-    """Doubled."""
-    return 2 * number
-
-
-def halve(number: int) -> int:
-    """Halved."""
-    return number // 2
-
-
-async def fail(number: int) -> int:
-    """Failed."""
-    raise ValueError(str(number))
-
-
-def write(call: StepCall, name: str) -> str:
-    """Wrote a file, with a cursor."""
-    (call.workspace / name).write_text(name)
-    for part in range(2):
-        call.heartbeat({"part": part}, part)
-    return name
-
-
-async def dawdle(number: int) -> int:
-    """Took its time."""
-    await asyncio.sleep(5)
-    return number
 
 
 # -- Scenes ------------------------------------------------------------------------------------------------------------
@@ -192,6 +42,12 @@ class Scene:
     at_once: str = ""  # a control that is asked for when the first worker has died
     ends: str = "completed"
     deadline: float | None = None  # seconds from its start
+    diverges: bool = False
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other worker may be there: whoever comes buries the dead and runs controls, of any type."""
+        return bool(self.first_dies_at or self.people or self.at_once or self.deadline or self.diverges)
 
 
 SCENES: dict[str, Scene] = {}
@@ -467,7 +323,7 @@ async def retried(m: Context, given: Given) -> Verdict:
     return Verdict("done")
 
 
-@scene()
+@scene(diverges=True)
 async def diverged(m: Context, given: Given) -> Verdict:
     """The code of the second attempt is another one."""
     await m.tool("stage.keyed", what="keyed")
@@ -484,13 +340,36 @@ async def overdue(m: Context, given: Given) -> Verdict:
     return Verdict("done")
 
 
+# -- Of the crash table ------------------------------------------------------------------------------------------------
+async def paid(m: Context, given: Given) -> Verdict:
+    """One call of one tool."""
+    await m.tool(given["tool"], **given["args"])
+    return Verdict("done")
+
+
+async def undone(m: Context, given: Given) -> Verdict:
+    """The same; it is taken back while it waits."""
+    await m.tool(given["tool"], **given["args"])
+    await m.wait_for_signal("back")
+    return Verdict("done")
+
+
+async def carer(m: Context, given: Given) -> Verdict:
+    """The same, by a child."""
+    await m.join(await m.spawn(given["child"], given["of_child"]))
+    return Verdict("done")
+
+
+BODIES: dict[str, Body] = {"child": child, "paid": paid, "undone": undone, "carer": carer}
+
+
 def register(types: dict[str, str]) -> None:
     """Know these types and no others: name → scene."""
     for known in list(registry._types):
         del registry._types[known]
     for name, of in types.items():
-        if of == "child":
-            registry.register(name, 1, "", _body(child))
+        if of in BODIES:
+            registry.register(name, 1, "", _body(BODIES[of]))
         else:
             registry.register(name, 1, "", _body(SCENES[of].body), **SCENES[of].terms)
 

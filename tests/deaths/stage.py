@@ -1,12 +1,14 @@
 """Performs scenes on forked workers that faults befall, several at a time, and looks at what became of them.
 
 One performance: an earlier worker where the scene wants one, then the victim with its faults, which goes on as long as
-it lives; for what it left unfinished another worker comes. In the end each mission must have come to its right end, each
-effect to its one posting, and nothing may be left over.
+it lives; for what it left unfinished another worker comes. In the end each mission must have come to its right end,
+each effect to its one posting, and nothing may be left over.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import signal
 import time
 from collections import Counter
@@ -15,23 +17,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from approvals.models import Decision, DecisionState
 from approvals.policies import document, versions
-from missions.engine import history, limits
+from missions.engine import limits
 from missions.engine import registry as known
 from missions.engine.clock import database_now
 from missions.engine.starting import start
-from missions.models import Alarm, Circuit, Effect, EffectState, Entry, Mission, Permit, Progress, Signal, State, Worker
+from missions.models import Alarm, Mission, Permit, State, Worker
 from missions.models.fields import DatabaseNow
 from missions.testing.clock import Clock
 from tests.deaths import audience, scenes, world
 from tests.deaths.faults import STRUCK, Fault, Harm
 from tests.deaths.forks import Forks, Order
+from tests.deaths.judging import story, wrong_with
 
 AT_ONCE, LOOK_SECONDS = 3, 0.01
 VICTIM_SECONDS, REST_SECONDS, LEAVE_SECONDS = 45.0, 90.0, 30.0
-SETTLED = (EffectState.DONE, EffectState.NOT_DONE, EffectState.UNDONE)
 CHILD = "-child"
+SLEEP_SECONDS = 31.0  # by which the clock is moved where nothing but time is waited for
+STRIKES, NOBODY = 2, 0
+OF_THE_DEAD = "engine.liveness:"
 
 
 @dataclass(slots=True)
@@ -65,6 +69,11 @@ class Performance:
         more = {self.type + CHILD: "child"} if self.scene == "parent" else {}
         return {self.type: self.scene, **more}
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing else may be performed beside it."""
+        return scenes.SCENES[self.scene].is_alone or any(one.name.startswith(OF_THE_DEAD) for one in self.faults)
+
     def missions(self) -> list[Mission]:
         """Its mission, and that mission's children."""
         return list(Mission.objects.filter(type__in=list(self.types)).order_by("pk"))
@@ -76,8 +85,8 @@ class Performance:
 class Stage:
     """Where scenes are performed: a database of tests, a folder, and a process that forks workers."""
 
-    def __init__(self, folder: Path, forks: Forks, world_folder: Path) -> None:
-        self._folder, self._forks, self._world = folder, forks, world_folder
+    def __init__(self, folder: Path, forks: Forks) -> None:
+        self._folder, self._forks = folder, forks
         self._clock, self._count = Clock(), 0
 
     def prepare(self) -> None:
@@ -96,15 +105,18 @@ class Stage:
         self._count += 1
         return Performance(self._count, scene, (*scenes.SCENES[scene].first_hurt, *faults))
 
-    def perform(self, performances: Sequence[Performance], *, rest: bool = True) -> None:
+    def perform(self, performances: Sequence[Performance]) -> None:
         """All of them; each `wrong` then tells what was not as it should be."""
         types = {name: scene for one in performances for name, scene in one.types.items()}
         before = dict(known._types)
         scenes.register(types)
         try:
-            self._with_victims(list(performances))
-            if rest:
-                self._with_rest(performances, types)
+            crowd = [one for one in performances if not one.is_alone]
+            for together in (crowd, *([one] for one in performances if one.is_alone)):
+                self._with_victims(list(together))
+                if any(self._left(together)):
+                    self._with_rest(together, types)
+            self._tidy(types)
         finally:
             known._types.clear()
             known._types.update(before)
@@ -116,16 +128,20 @@ class Stage:
     def _with_victims(self, coming: list[Performance]) -> None:
         going: list[Performance] = []
         while coming or going:
-            while coming and len(going) < AT_ONCE:
+            while coming and self._may_come(coming[0], going):
                 going.append(coming.pop(0))
                 self._begin(going[-1])
             time.sleep(LOOK_SECONDS)
             ended = self._forks.look()
             for one in going:
                 self._look(one, ended)
-            if not coming and all(self._sleeps(one) for one in going):
-                self._clock.advance(31)
+            if any(self._sleeps(one) for one in going):
+                self._clock.advance(SLEEP_SECONDS)
             going = [one for one in going if not one.over]
+
+    @staticmethod
+    def _may_come(one: Performance, going: Sequence[Performance]) -> bool:
+        return len(going) < AT_ONCE and not (going and (one.is_alone or going[0].is_alone))
 
     def _sleeps(self, one: Performance) -> bool:
         """Whether nothing but time will wake it."""
@@ -145,18 +161,12 @@ class Stage:
         scene, one.begun_at = scenes.SCENES[one.scene], time.monotonic()
         more: dict[str, Any] = {}
         if scene.deadline is not None:
-            more["deadline_at"] = database_now() + type(self)._span(scene.deadline)
+            more["deadline_at"] = database_now() + dt.timedelta(seconds=scene.deadline)
         one.mission, _ = start(one.type, {"child": one.type + CHILD}, **more)
         if scene.first_dies_at:
             one.first = self._order(one, crash_at=scene.first_dies_at)
         else:
             self._raise_curtain(one)
-
-    @staticmethod
-    def _span(seconds: float) -> Any:
-        import datetime as dt
-
-        return dt.timedelta(seconds=seconds)
 
     def _raise_curtain(self, one: Performance) -> None:
         one.begun_at = time.monotonic()
@@ -184,7 +194,7 @@ class Stage:
                 one.leaving_at = now
                 self._forks.signal(one.victim, signal.SIGTERM)
             elif now - one.begun_at > VICTIM_SECONDS:
-                one.wrong.append(f"it does not end: {[_story(mission) for mission in missions if not mission.ended]}")
+                one.wrong.append(f"it does not end: {[story(mission) for mission in missions if not mission.ended]}")
                 one.leaving_at = now
                 self._forks.signal(one.victim, signal.SIGTERM)
         elif now - one.leaving_at > LEAVE_SECONDS:
@@ -203,21 +213,32 @@ class Stage:
     # -- Whoever comes after -------------------------------------------------------------------------------------------
 
     def _with_rest(self, performances: Sequence[Performance], types: dict[str, str]) -> None:
-        log = str(self._folder / f"rest-{self._count}.log")
-        survivor = self._forks.fork(Order(types=types, concurrency=200, log=log))
-        until = time.monotonic() + REST_SECONDS
-        while (left := list(self._left(performances))) and time.monotonic() < until:
-            for one in left:
-                audience.attend(scenes.SCENES[one.scene], one.missions())
-            if all(self._sleeps(one) for one in left if not all(m.ended for m in one.missions())):
-                self._clock.advance(31)
-            time.sleep(LOOK_SECONDS)
-        self._tidy(until)
-        self._forks.signal(survivor, signal.SIGTERM)
+        until, isolated, log = time.monotonic() + REST_SECONDS, NOBODY, str(self._folder / "rest.log")
+        with self._survivor(types):
+            while (left := list(self._left(performances))) and time.monotonic() < until:
+                for one in left:
+                    audience.attend(scenes.SCENES[one.scene], one.missions())
+                if any(self._sleeps(one) for one in left):
+                    self._clock.advance(SLEEP_SECONDS)
+                if (isolated == NOBODY or isolated in self._forks.look()) and self._is_isolated(left):
+                    isolated = self._forks.fork(Order(types=types, act="isolate", log=log))
+                time.sleep(LOOK_SECONDS)
+
+    @contextlib.contextmanager
+    def _survivor(self, types: dict[str, str]) -> Iterator[int]:
+        """A worker that knows all types, to which nothing happens."""
+        pid = self._forks.fork(Order(types=types, concurrency=200, log=str(self._folder / "rest.log")))
+        yield pid
+        self._forks.signal(pid, signal.SIGTERM)
         until = time.monotonic() + LEAVE_SECONDS
-        while survivor not in self._forks.look() and time.monotonic() < until:
+        while pid not in self._forks.look() and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
-        self._forks.signal(survivor, signal.SIGKILL)
+        self._forks.signal(pid, signal.SIGKILL)
+
+    @staticmethod
+    def _is_isolated(left: Sequence[Performance]) -> bool:
+        """Whether a mission waits for a quarantine process: two workers died with it, and its journal did not grow."""
+        return any(mission.strikes >= STRIKES and not mission.ended for one in left for mission in one.missions())
 
     def _left(self, performances: Iterable[Performance]) -> Iterator[Performance]:
         for one in performances:
@@ -226,14 +247,20 @@ class Stage:
             if not all(self._is_over(scene, mission) for mission in one.missions()):
                 yield one
 
-    def _tidy(self, until: float) -> None:
+    def _tidy(self, types: dict[str, str]) -> None:
         """Wait for what is given back late: permits of the dead, alarms that are due, the dead themselves."""
-        while time.monotonic() < until:
-            due = Alarm.objects.filter(rung_at=None, nominal_at__lte=DatabaseNow()).exists()
-            if not (due or Permit.objects.exists() or Worker.objects.filter(dead_at=None).count() > 1):
-                return
-            self._clock.advance(31)
-            time.sleep(0.05)
+        if not self._untidy():
+            return
+        until = time.monotonic() + REST_SECONDS
+        with self._survivor(types):
+            while self._untidy(living=1) and time.monotonic() < until:
+                self._clock.advance(SLEEP_SECONDS)
+                time.sleep(0.05)
+
+    @staticmethod
+    def _untidy(living: int = 0) -> bool:
+        due = Alarm.objects.filter(rung_at=None, nominal_at__lte=DatabaseNow()).exists()
+        return due or Permit.objects.exists() or Worker.objects.filter(dead_at=None).count() > living
 
     # -- What became of it ---------------------------------------------------------------------------------------------
 
@@ -244,7 +271,8 @@ class Stage:
         one.struck = len(lines) - len(one.reached)
         killed = bool(one.faults) and one.faults[-1].harm in (Harm.BEFORE, Harm.AFTER)
         died = -signal.SIGKILL if killed and one.struck == len(one.faults) else 0
-        if one.status != died:
+        leaves = bool(one.faults) and one.faults[-1].harm is Harm.CANCELLED and one.status == 1  # cancelled as a whole
+        if one.status != died and not leaves:
             one.wrong.append(f"its worker ended with {one.status}, not {died}")
         missions = one.missions()
         for mission in missions:
@@ -252,42 +280,6 @@ class Stage:
             one.done += world.done(str(mission.uid))
         one.mission.refresh_from_db()
         if one.mission.state != scene.ends:
-            one.wrong.append(f"it is {one.mission.state}: {_story(one.mission)}")
+            one.wrong.append(f"it is {one.mission.state}: {story(one.mission)}")
         elif one.mission.state == State.COMPLETED:
             one.told = {"verdict": one.mission.outcome.verdict, "data": one.mission.outcome.data}
-
-
-def wrong_with(mission: Mission) -> list[str]:
-    """What is left over of a mission that should have ended, or is not whole."""
-    wrong = [f"{name} is left" for name, rows in _leftovers(mission).items() if rows.exists()]
-    if not mission.ended or mission.owner is not None or mission.wake_at is not None:
-        wrong.append(f"it is {mission.state}, owner {mission.owner}, due {mission.wake_at}: {_story(mission)}")
-    verified = history.verify(mission)
-    if not verified.ok:
-        wrong.append(f"its chain: {verified}")
-    entries = history.entries(mission.pk)
-    if [entry.seq for entry in entries] != list(range(1, len(entries) + 1)):
-        wrong.append("entries are missing")
-    once = Counter((e.timeline, e.kind, e.path) for e in entries if e.kind in ("step", "slept", "won", "completed"))
-    wrong += [f"{what} is recorded {count} times" for what, count in once.items() if count > 1 and what[1] != "step"]
-    return wrong
-
-
-def _leftovers(mission: Mission) -> dict[str, Any]:
-    return {
-        "an open effect": Effect.objects.filter(mission_id=mission.pk).exclude(state__in=SETTLED),
-        "a permit": Permit.objects.filter(mission_id=mission.pk),
-        "progress": Progress.objects.filter(mission_id=mission.pk),
-        "an open decision": Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN),
-    }
-
-
-def _story(mission: Mission) -> str:
-    mission.refresh_from_db()
-    told = [f"{e.seq} a{e.attempt} t{e.timeline} {e.kind} {e.path} {str(e.payload)[:160]}" for e in history.entries(mission.pk)]
-    mail = list(Signal.objects.filter(mission_id=mission.pk).values_list("seq", "name"))
-    where = f"{mission.type} {mission.state} owner={mission.owner} waits_for={mission.waits_for!r} wake={mission.wake_at}"
-    return "\n  ".join([where + f" reason={mission.reason!r} mail={mail}", *told])
-
-
-__all__ = ["Circuit", "Entry", "Performance", "Stage", "wrong_with"]

@@ -1,4 +1,4 @@
-"""The other side of the stage's tools: a folder that outlives every worker. Counts requests, and what was done, by key."""
+"""The other side of the stage's tools: a folder that outlives every worker. Counts what was asked for and done."""
 
 from __future__ import annotations
 
