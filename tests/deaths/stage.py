@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from approvals.policies import document, versions
-from missions.engine import limits
+from missions.engine import alarms, limits
 from missions.engine import registry as known
 from missions.engine.clock import database_now
 from missions.engine.starting import start
@@ -255,6 +255,7 @@ class Stage:
         with self._survivor(types):
             while self._untidy(living=1) and time.monotonic() < until:
                 self._clock.advance(SLEEP_SECONDS)
+                _look_at_permits()
                 time.sleep(0.05)
 
     @staticmethod
@@ -283,3 +284,10 @@ class Stage:
             one.wrong.append(f"it is {one.mission.state}: {story(one.mission)}")
         elif one.mission.state == State.COMPLETED:
             one.told = {"verdict": one.mission.outcome.verdict, "data": one.mission.outcome.data}
+
+
+def _look_at_permits() -> None:
+    """What the next call that waits for a turn would do: permits of the dead are taken back when somebody looks."""
+    for permit in Permit.objects.all():
+        for subject in (f"tool:{permit.tool}", *(f"limit:{limit}" for limit in permit.limits)):
+            alarms.set_alarm(f"permits:{subject}", database_now())
