@@ -11,13 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.deaths import faults, scenes
+from tests.deaths import faults, scenes, unreached
 from tests.deaths.faults import Fault
 from tests.deaths.stage import Performance, Stage
 
 EFFECT_PATH = ("effects.call:ToolRun._dispatch", "effects.call:ToolRun._take", "effects.call:ToolRun.record",
                "effects.dispatch:", "effects.intents:open_effect", "effects.intents:stands",
                "effects.doubt:_probe", "effects.doubt:_adopt")  # fmt: skip
+OF_PEERS = "engine.liveness:"
 BATCH = 24
 Case = tuple[str, Fault]  # a scene, and what befalls it
 LOOSE = ("refusals",)  # scenes in which it depends on the fault whether something is done at all, though never twice
@@ -34,18 +35,21 @@ class Reach:
 
 def reached(quiet: Iterable[Performance]) -> dict[str, Reach]:
     """Where each name is reached, from performances in which nothing happened."""
-    found: dict[str, Reach] = {}
+    found: dict[str, tuple[tuple[bool, int], Reach]] = {}
     for one in quiet:
         times = Counter(one.reached)
         for after, name in enumerate(one.reached):
-            if name not in found or after < found[name].after:
-                found[name] = Reach(one.scene, after, times[name])
-    return found
+            rank = (name.startswith(OF_PEERS) and not one.is_alone, after)  # there peers come and go as time has it
+            if name not in found or rank < found[name][0]:
+                found[name] = rank, Reach(one.scene, after, times[name])
+    return {name: reach for name, (_, reach) in found.items()}
 
 
 def cases(found: Mapping[str, Reach]) -> Iterator[Case]:
     """Every scene and fault to be tried, in a fixed order."""
     for name, reach in sorted(found.items()):
+        if name in unreached.WHY:
+            continue  # time alone has led there
         for harm in faults.harms(name):
             yield reach.scene, Fault(name, harm)
             if reach.times > 3 and (harm in faults.DEADLY or harm is faults.Harm.LOST):

@@ -35,7 +35,6 @@ VICTIM_SECONDS, REST_SECONDS, LEAVE_SECONDS = 45.0, 90.0, 30.0
 CHILD = "-child"
 SLEEP_SECONDS = 31.0  # by which the clock is moved where nothing but time is waited for
 STRIKES, NOBODY = 2, 0
-OF_THE_DEAD = "engine.liveness:"
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Performance:
     @property
     def is_alone(self) -> bool:
         """Whether nothing else may be performed beside it."""
-        return scenes.SCENES[self.scene].is_alone or any(one.name.startswith(OF_THE_DEAD) for one in self.faults)
+        return scenes.SCENES[self.scene].is_alone
 
     def missions(self) -> list[Mission]:
         """Its mission, and that mission's children."""
