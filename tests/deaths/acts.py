@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 
 from approvals import votes
 from missions.context import Context
-from missions.engine import claims, crashpoints, guard, guarded_events, record
+from missions.engine import claims, crashpoints, guard, guarded_events, record, witness
 from missions.engine.process import Worker
 from missions.engine.registry import all_types
 from missions.governance import gate
@@ -25,6 +25,7 @@ from missions.tools.registry import all_tools
 from tests.deaths import faults, scenes
 
 PORTION = 6  # entries at once: short records are read in portions too
+WITNESS_SECONDS = 0.1  # between two looks: workers live for a moment only
 
 
 def warm() -> None:
@@ -33,6 +34,7 @@ def warm() -> None:
     all_tools()
     gate()
     claims.PORTION = record.PORTION = PORTION
+    witness.EVERY_SECONDS = WITNESS_SECONDS
 
 
 def perform(order: dict[str, Any]) -> int:
