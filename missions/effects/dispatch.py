@@ -15,6 +15,7 @@ from typing import Any
 from missions.effects.calling import Calling, within
 from missions.effects.heartbeats import Reporter
 from missions.engine import codec
+from missions.engine.branches import being_cancelled
 from missions.engine.run import Run
 from missions.errors import (
     OutcomeUnknown,
@@ -141,6 +142,8 @@ async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json, callin
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        if task.cancelled() and not being_cancelled():  # the tool cancelled its own task as it ended
+            return Unknown("The call was cancelled.")
         if call.idempotency_key:
             task.add_done_callback(lambda done: _late(run, call.idempotency_key, done))
         raise

@@ -1,7 +1,7 @@
 """Named points at which a process can be made to crash, so that tests kill it exactly there.
 
 The environment variable STANDFAST_CRASH_AT holds `NAME`, `NAME:N` (the N-th arrival) or `NAME:N:STOP` (SIGSTOP
-instead of SIGKILL). It is read once. Unset, as everywhere but in tests, `reach` does nothing.
+instead of SIGKILL). It is read once. Unset, as everywhere but in tests, `reach` does nothing. Tests that fork `arm`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ OF_CHILDREN = ("child_started", "awaited_end")  # points that only missions with
 OF_ROLLBACKS = ("after_undo",)
 OF_KEEPING = ("bundle_shelved", "bundle_sealed", "bundle_checked", "mid_removal")  # of housekeeping
 ALL = (*NAMES, *OF_CHILDREN, *OF_ROLLBACKS, *OF_KEEPING)
-_name, _, _rest = os.environ.get("STANDFAST_CRASH_AT", "").partition(":")
-_nth = int(_rest.partition(":")[0] or 1)
-_signal = signal.SIGSTOP if _rest.endswith(":STOP") else signal.SIGKILL
-_arrivals = 0
+_name, _nth, _signal, _arrivals = "", 1, signal.SIGKILL, 0
+
+
+def arm(wanted: str) -> None:
+    """Crash where `NAME`, `NAME:N` or `NAME:N:STOP` says, counted from now; empty: nowhere."""
+    global _name, _nth, _signal, _arrivals
+    _name, _, rest = wanted.partition(":")
+    _nth, _arrivals = int(rest.partition(":")[0] or 1), 0
+    _signal = signal.SIGSTOP if rest.endswith(":STOP") else signal.SIGKILL
 
 
 def reach(name: str) -> None:
@@ -32,3 +37,6 @@ def reach(name: str) -> None:
     if _arrivals == _nth:
         os.write(2, f"crash point {name}\n".encode())  # no logging: nothing may be flushed late, or not at all
         os.kill(os.getpid(), _signal)
+
+
+arm(os.environ.get("STANDFAST_CRASH_AT", ""))

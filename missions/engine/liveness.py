@@ -100,8 +100,9 @@ class Liveness:
 
     def _stopped(self, task: asyncio.Task[None]) -> None:
         """A worker without a heart or without a watch does harm: it starts over."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_lost(error)
+        error = RuntimeError("its task was cancelled") if task.cancelled() else task.exception()
+        if error is not None:
+            self._on_lost(error)  # which knows when it is we who end it
 
     async def _register(self, me: Identity, backend_pid: int) -> None:
         await self.aux.call((b"register", (

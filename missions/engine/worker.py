@@ -175,7 +175,7 @@ class Incarnation:
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self)
         run.quarantined = self._on_idle is not None
         kind = code_for(claimed.type, claimed.version)
-        run.own(self.spawn(attempt(run, kind, self._make_context)))
+        run.own(self.spawn(attempt(run, kind, self._make_context), run))
 
     async def _steer(self, claimed: Claimed) -> None:
         """A control waits: its program runs, and not the author's."""
@@ -183,7 +183,7 @@ class Incarnation:
         entries = await control_entries(self.lane, claimed, f"{CONTROL}#{mail.seq}/")
         self._steered -= 1
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self, control=entries)
-        run.own(self.spawn(self._make_context.steer(run, mail)))
+        run.own(self.spawn(self._make_context.steer(run, mail), run))
 
     def attend(
         self, run: Leaving, reason: str, detail: str, *, matched_seq: int, differs: dict[str, Any] | None = None
@@ -228,17 +228,22 @@ class Incarnation:
 
     # -- The end -------------------------------------------------------------------------------------------------------
 
-    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run a task of the engine; one that fails fences the worker."""
+    def spawn(self, work: Coroutine[Any, Any, Any], run: Run | None = None) -> asyncio.Task[Any]:
+        """Run a task of the engine, maybe that of a mission; one that fails, or is lost, fences the worker."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._spawned)
+        task.add_done_callback(partial(self._spawned, run))
         return task
 
-    def _spawned(self, task: asyncio.Task[Any]) -> None:
+    def _spawned(self, run: Run | None, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception) and not self.lost:
+        if not task.cancelled():
+            error = task.exception()
+        elif run is not None and run.has_left:
+            error = None
+        else:  # not by us: what it was to do, nobody would do
+            error = RuntimeError("a task of the worker was cancelled")
+        if isinstance(error, Exception) and not (self.lost or self.ended.is_set()):
             logger.error("A worker's task failed", exc_info=error, extra={"action": "worker_task_failed"})
             self._lose(error)
 
@@ -273,6 +278,7 @@ class Incarnation:
 
     async def close(self) -> None:
         """End the sessions and the tasks of this incarnation."""
+        self.ended.set()
         self._timer.stop()
         self._hearing.stop()
         await self.liveness.close()

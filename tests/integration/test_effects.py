@@ -125,6 +125,24 @@ def effects(mission: Mission) -> list[tuple[int, str]]:
     return list(Effect.objects.filter(mission_id=mission.pk).order_by("seq").values_list("generation", "state"))
 
 
+@tool(name="bank.cancels", effect="write", retry_safety="keyed")
+async def cancels(call: ToolCall, amount: int) -> dict[str, Any]:
+    """Pay"""
+    receipt = bank.call(call.idempotency_key)
+    task = asyncio.current_task()
+    if task is not None and len(bank.calls) == 1:
+        task.cancel()  # and no await follows: the task ends cancelled, although the function returns
+    return receipt
+
+
+def test_tool_that_cancels_its_own_task_is_in_doubt_and_ends_no_mission() -> None:
+    with live_worker.worker():
+        run = live_worker.ended(begin("cancels"))
+    assert run.state == "completed" and effects(run) == [(1, EffectState.DONE)]
+    assert told(run) == ["ruling", "intent", "doubt", "retry", "outcome", "completed"]
+    assert len(bank.calls) == 2 and len(set(bank.calls)) == 1
+
+
 def test_effect_is_recorded_before_and_after_the_call_with_one_key() -> None:
     with live_worker.worker():
         run = live_worker.ended(begin("manual"))

@@ -1,0 +1,106 @@
+"""What people do in a scene: answer, signal, steer. Each look does what is wanted now; the same thing is done once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Group, User
+
+from approvals import votes
+from approvals.models import Decision, DecisionKind, DecisionState, TierState
+from approvals.refusals import VoteRefused
+from missions.engine import controls, history, mailbox
+from missions.errors import ControlRefused, MissionEnded
+from missions.models import Kind, Mission, Signal, State
+from tests.deaths import world
+from tests.deaths.scenes import Scene
+
+NEVER = "Never"  # how a question begins that nobody answers
+RESUMES = 4  # then a mission that pauses again and again is left alone
+GROUPS = ("supervisors", "operators")
+
+
+def gather() -> None:
+    """Have the people that decide."""
+    for group in GROUPS:
+        User.objects.create_user(group).groups.add(Group.objects.get_or_create(name=group)[0])
+
+
+def attend(scene: Scene, missions: Iterable[Mission]) -> None:
+    """Do what these missions of a scene wait for."""
+    for mission in missions:
+        for decision in Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN):
+            answer(decision, mission)
+        with contextlib.suppress(MissionEnded, ControlRefused):  # it has gone on; the next look sees where
+            _steer(scene, mission)
+
+
+def answer(decision: Decision, mission: Mission) -> None:
+    """Vote on an open decision as somebody who knows what has happened."""
+    if decision.sentence.startswith(NEVER):
+        return
+    tier = decision.tiers.filter(state=TierState.OPEN).first()
+    if tier is None:
+        return
+    verdict, more = "approve", _choice(decision, mission)
+    if decision.kind == DecisionKind.BUDGET and "effect" in decision.sentence:
+        verdict = "reject"
+    with contextlib.suppress(VoteRefused):  # settled or withdrawn meanwhile
+        votes.cast(
+            decision.pk, User.objects.get(username=tier.group), verdict, decision.digest, channel="console",
+            comment="As seen.", **more,
+        )
+
+
+def _choice(decision: Decision, mission: Mission) -> dict[str, str]:
+    values = [choice["value"] for choice in decision.choices]
+    if "happened" in values:
+        happened = world.is_done(str(mission.uid), decision.facts["key"])
+        return {"choice": "happened", "reference": "seen"} if happened else {"choice": "retry"}
+    if "accept" in values:  # the code has changed for one attempt; who insists on the record waits for that to pass
+        asked_before = Decision.objects.filter(mission_id=mission.pk).exclude(pk=decision.pk).exists()
+        return {"choice": "accept" if asked_before else "retry"}
+    return {"choice": next((value for value in ("extend", "adopt") if value in values), values[0])} if values else {}
+
+
+def _steer(scene: Scene, mission: Mission) -> None:
+    if mission.control_seq > mission.control_done or mission.owner is not None:
+        return
+    waits = Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN).exists()
+    given = Signal.objects.filter(mission_id=mission.pk, sender="people").count()
+    if mission.state == State.PAUSED and not waits:
+        if Signal.objects.filter(mission_id=mission.pk, key__startswith="resume").count() < RESUMES:
+            controls.request(mission.pk, "resume", by="people", key=f"resume-{mission.head_seq}")
+    elif mission.state == State.FAILED and "retry" in scene.people and mission.timeline == 1:
+        controls.request(mission.pk, "retry", by="people", key="retry")
+    elif mission.waits_for == "signal:end" and mission.deadline_at is not None:
+        if Signal.objects.filter(mission_id=mission.pk, name="control").exists():
+            mailbox.deliver(mission.pk, "end", {}, key="end", sender="people")
+    elif mission.waits_for == "signal:go":
+        _let_go(scene, mission, given)
+
+
+def _let_go(scene: Scene, mission: Mission, given: int) -> None:
+    """One after the other of the controls of the scene, then the signals that it waits for."""
+    for verb in scene.people:
+        if verb == "retry" or Signal.objects.filter(mission_id=mission.pk, key=verb).exists():
+            continue
+        facts = {"to": _first_step(mission)} if verb == "rollback" else {}
+        controls.request(mission.pk, verb, by="people", key=verb, **facts, **_compensating(verb))
+        return
+    mailbox.deliver(mission.pk, "go", {}, key=f"go-{mission.head_seq}", sender="people")
+
+
+def _compensating(verb: str) -> dict[str, bool]:
+    return {"compensate": True} if verb == "cancel" else {}
+
+
+def at_once(scene: Scene, mission: Mission) -> None:
+    """The control that comes when the first worker has died."""
+    if scene.at_once:
+        controls.request(mission.pk, scene.at_once, by="people", key="at-once", **_compensating(scene.at_once))
+
+
+def _first_step(mission: Mission) -> int:
+    return next(entry.seq for entry in history.entries(mission.pk) if entry.kind == Kind.STEP)
