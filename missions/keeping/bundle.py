@@ -12,6 +12,7 @@ import dataclasses
 import gzip
 import hashlib
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -78,7 +79,7 @@ def read(pieces: IO[bytes]) -> Iterator[tuple[str, Json]]:
     """The rows of a bundle with the names of their parts. Raises Damaged, at the end at the latest."""
     try:
         yield from _checked(gzip.GzipFile(fileobj=pieces, mode="rb"))
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
         raise Damaged(f"The bundle can not be read: {error}") from error
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests import forkserver
 from tests.acceptance.cluster import Cluster, Database
 from tests.acceptance.people import Person
 from tests.acceptance.processes import ROOT, Process, free_port, until
@@ -31,10 +31,7 @@ MODULE = "tests.acceptance.sample_missions"
 def inside(module: str, environment: dict[str, str]) -> Any:
     """What `main` of a module of this package prints as JSON, run by `manage.py` in a process of its own."""
     code = f"from tests.acceptance.{module} import main; main()"
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", code], cwd=ROOT, env=environment, text=True,
-        capture_output=True, timeout=120, check=False,
-    )
+    done = forkserver.run(["manage.py", "shell", "-v", "0", "-c", code], environment, seconds=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -95,6 +92,7 @@ class System:
         self.environment = environment(folder, self.database)
         self.processes: list[Process] = []
         self.payments: Any = None  # a PaymentServer, once it is started
+        self.forks = True  # fork what it starts; False: start it by its command, which takes some seconds
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -103,7 +101,8 @@ class System:
     def _process(self, name: str, *command: str, **more: str) -> Process:
         known = sum(process.name.startswith(name) for process in self.processes)
         name = f"{name}-{known + 1}"
-        process = Process(name, [sys.executable, *command], {**self.environment, **more}, self.folder / f"{name}.log")
+        words, log = [sys.executable, *command], self.folder / f"{name}.log"
+        process = Process(name, words, {**self.environment, **more}, log, forked=self.forks)
         self.processes.append(process)
         return process
 

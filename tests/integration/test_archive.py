@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,12 +20,11 @@ from missions.engine.dsn import conninfo
 from missions.errors import Kept, KeyReused, MissionArchived, NotArchived, Unrestorable
 from missions.keeping import archive, bundle, parts, restoring, retention, shelf, verifying
 from missions.models import Archived, BundlePiece, Dependency, Effect, Entry, Hold, Mission, OnFailure, Payload, State
-from tests import parcels, rail
+from tests import forkserver, parcels, rail
 from tests.archive import TABLES, rows_of, whole
 from tests.conftest import Clock
 from tests.decisions import SUPERVISORS, opened
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -290,10 +287,8 @@ def test_killed_between_any_two_steps_it_goes_on_and_loses_nothing(
     mission: Mission, process_environment: dict[str, str], point: str
 ) -> None:
     before = rows_of(mission.pk)
-    done = subprocess.run(
-        [sys.executable, "manage.py", "mission", "archive", str(mission.uid)], cwd=ROOT, timeout=60, check=False,
-        env={**process_environment, "STANDFAST_CRASH_AT": point}, capture_output=True, text=True,
-    )  # fmt: skip
+    environment = {**process_environment, "STANDFAST_CRASH_AT": point}
+    done = forkserver.run(["manage.py", "mission", "archive", str(mission.uid)], environment, seconds=60)
     assert (done.returncode, f"crash point {point}" in done.stderr) == (-9, True), done.stderr
     assert rows_of(mission.pk) == before
     assert BundlePiece.objects.count() == 1
