@@ -31,8 +31,8 @@ help:
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
 
-# All of them: two at a time, since many wait for other processes. Files stay whole, in order: acceptance comes first.
-BY_TWO = -n 2 --dist loadfile --no-loadscope-reorder
+# All of them: two at a time, since many wait for other processes.
+BY_TWO = -p tests.two_lanes -n 2
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest $(or $(ARGS),$(BY_TWO))
 

@@ -30,7 +30,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Acceptance tests come first: beside them there is time for all others."""
+    _see_to_browsers(items)
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("acceptance") is None)  # pytest-django puts them last
+
+
+def _see_to_browsers(items: list[pytest.Item]) -> None:
     """Tests marked `browser` need Chromium."""
     browsing = [item for item in items if item.get_closest_marker("browser")]
     for item in browsing if CHROMIUM is None else ():
