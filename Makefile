@@ -19,7 +19,7 @@ endif
 .PHONY: help run test soak check fmt bench peers lock clean
 help:
 	@echo "make run     start everything: http://127.0.0.1:$(PORT)/ (PORT=, DATA_DIR=)"
-	@echo "make test    install what the tests need, run them all (ARGS='tests/unit -k name')"
+	@echo "make test    install what the tests need, run them all, two at a time (ARGS='tests/unit -k name')"
 	@echo "make soak    the tests that take minutes each"
 	@echo "make check   linters, types, layers, templates, migrations"
 	@echo "make fmt     let ruff sort imports and fix what it can"
@@ -31,8 +31,10 @@ help:
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py up --port $(PORT) $(ARGS)
 
+# All of them: two at a time, since many wait for other processes.
+BY_TWO = -p tests.two_lanes -n 2
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(BY_TWO))
 
 # What takes minutes each: their short forms are part of `make test`.
 soak: $(VENV)/.installed-dev

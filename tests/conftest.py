@@ -14,9 +14,11 @@ from urllib.parse import urlencode
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from config import embedded, env
 from missions.testing.clock import Clock
+from tests import emptying
 
 GROUPS = {
     "sam": "supervisors", "fiona": "finance", "lee": "legal", "olivia": "operators", "paula": "policy-admins",
@@ -28,7 +30,15 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chro
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Acceptance tests come first: beside them there is time for all others."""
+    _see_to_browsers(items)
+    yield
+    items.sort(key=lambda item: item.get_closest_marker("acceptance") is None)  # pytest-django puts them last
+
+
+def _see_to_browsers(items: list[pytest.Item]) -> None:
     """Tests marked `browser` need Chromium."""
     browsing = [item for item in items if item.get_closest_marker("browser")]
     for item in browsing if CHROMIUM is None else ():
@@ -53,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI nothing may be skipped."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if IN_CI and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+    if IN_CI and reporter is not None and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -73,6 +83,13 @@ def django_db_modify_db_settings() -> Iterator[None]:
     yield
     if started:
         embedded.stop(root)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """The test database; emptied cheaply after each test that commits."""
+    with django_db_blocker.unblock():
+        emptying.cheapen()
 
 
 @pytest.fixture

@@ -98,7 +98,10 @@ def lose(running: Any) -> None:
 
 def end_session_that_waits(name: str, function: str = "pg_terminate_backend") -> None:
     """End (or only cancel) the session of this name that waits for a lock."""
-    sql = f"select {function}(pid) from pg_stat_activity where application_name like %s and wait_event_type = 'Lock'"
+    sql = (
+        f"select {function}(pid) from pg_stat_activity where application_name like %s and wait_event_type = 'Lock'"
+        " and datname = current_database()"
+    )
     with psycopg.connect(conninfo("standfast test killer"), autocommit=True) as killer:
         for _ in range(400):
             if killer.execute(sql, [name]).fetchall():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 from missions.tools.servers import Server, read
+from tests.forkserver import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,19 +29,18 @@ class PaymentServer:
     def __init__(self, directory: Path, *options: str) -> None:
         self.directory = directory
         self.port = 0
-        self.process: subprocess.Popen[str]
+        self.process: Program
         self.start(*options)
 
     def start(self, *options: str) -> None:
         """Returns when it listens; the first line that it prints says where."""
-        command = [sys.executable, "-m", "missions.library.payments", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [*command, "--data", str(self.directory), *options],
-            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("payments: MCP at"), line + self.process.stdout.read()
+        words = ["-m", "missions.library.payments", "--port", str(self.port), "--data", str(self.directory), *options]
+        output, theirs = os.pipe()
+        self._output = os.fdopen(output)  # as long as it runs: it must not print into a closed pipe
+        self.process = Program(words, os.environ, out=theirs, err=theirs)
+        os.close(theirs)
+        line = self._output.readline()
+        assert line.startswith("payments: MCP at"), line + self._output.read()
         self.port = int(line.split(":")[3].split("/")[0])
 
     @property
@@ -53,11 +52,9 @@ class PaymentServer:
         """Signal it and wait; returns its exit status."""
         self.process.send_signal(number)
         try:
-            status = self.process.wait(10)
+            return self.process.wait(10)
         finally:
-            assert self.process.stdout is not None
-            self.process.stdout.close()
-        return status
+            self._output.close()
 
     def set(self, **faults: Any) -> dict[str, Any]:
         """Set faults; those not named stay as they are."""

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("DATA_DIR", str(Path(__file__).resolve().parent.parent / "var" / "test"))
+# Tests that run beside others have a folder of their own, and with it a database server; what they start, shares it.
+if (lane := os.environ.get("PYTEST_XDIST_WORKER", "")) and Path(os.environ["DATA_DIR"]).name != lane:
+    os.environ["DATA_DIR"] = str(Path(os.environ["DATA_DIR"], lane))
 os.environ.setdefault("STANDFAST_DEBUG", "1")
 
 from config.settings import *  # noqa: F403  (DATA_DIR must be known first)

@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from django.conf import settings

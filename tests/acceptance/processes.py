@@ -10,12 +10,15 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
+
+from tests.forkserver import Program
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLL_SECONDS = 0.03
@@ -47,16 +50,22 @@ def free_port() -> int:
 
 
 class Process:
-    """A program that runs."""
+    """A program that runs: as its command starts it, or a fork of `tests.forkserver` that runs the same command."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, *, forked: bool = False
+    ) -> None:
         self.name, self.log = name, log
         self.signalled = False  # whether it was us who ended it
+        self._popen: subprocess.Popen[bytes] | Program
         with open(log, "ab") as output:
-            self._popen = subprocess.Popen(
-                command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True,
-            )
+            if forked and command[0] == sys.executable:
+                self._popen = Program(command[1:], environment, out=output.fileno(), err=output.fileno())
+            else:
+                self._popen = subprocess.Popen(
+                    command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                    start_new_session=True,
+                )
 
     @property
     def pid(self) -> int:

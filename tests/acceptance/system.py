@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from tests import forkserver
 from tests.acceptance.cluster import Cluster, Database
 from tests.acceptance.people import Person
 from tests.acceptance.processes import ROOT, Process, free_port, until
@@ -30,10 +30,7 @@ MODULE = "tests.acceptance.sample_missions"
 
 def manage(environment: dict[str, str], *command: str, patience: float = 120) -> str:
     """What a command of `manage.py` prints, which has to end well within `patience` seconds."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", *command], cwd=ROOT, env=environment, text=True, capture_output=True,
-        timeout=patience, check=False,
-    )
+    done = forkserver.run(["manage.py", *command], environment, seconds=patience)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -100,6 +97,7 @@ class System:
         self.environment = environment(folder, self.database)
         self.processes: list[Process] = []
         self.payments: Any = None  # a PaymentServer, once it is started
+        self.forks = True  # fork what it starts; False: start it by its command, which takes some seconds
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
 
@@ -108,7 +106,8 @@ class System:
     def _process(self, name: str, *command: str, **more: str) -> Process:
         known = sum(process.name.startswith(name) for process in self.processes)
         name = f"{name}-{known + 1}"
-        process = Process(name, [sys.executable, *command], {**self.environment, **more}, self.folder / f"{name}.log")
+        words, log = [sys.executable, *command], self.folder / f"{name}.log"
+        process = Process(name, words, {**self.environment, **more}, log, forked=self.forks)
         self.processes.append(process)
         return process
 

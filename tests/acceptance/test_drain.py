@@ -20,7 +20,8 @@ RECORDED = "select count(*) from missions_journal where mission_id = %s and kind
 
 @pytest.fixture
 def system(site: System) -> Iterator[System]:
-    """The module's system; workers and payment server are each test's own."""
+    """The module's system; workers and payment server are each test's own. They end as the command itself does."""
+    site.forks = False
     yield site
     site.close()
 

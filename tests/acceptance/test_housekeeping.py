@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 
-from tests.acceptance.processes import ROOT, Process, until
+from tests import forkserver
+from tests.acceptance.processes import Process, until
 from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
@@ -30,10 +30,8 @@ def checked(system: System, name: str) -> str:
 
 def command(system: System, *words: str) -> str:
     """What `manage.py mission` says."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "mission", *words], cwd=ROOT, env=system.environment, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
+    done = forkserver.run(["manage.py", "mission", *words], system.environment, seconds=90)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -6,8 +6,6 @@ import datetime as dt
 import gzip
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,12 +38,11 @@ from missions.models import (
     State,
 )
 from missions.storage import blobs
-from tests import parcels, rail
+from tests import forkserver, parcels, rail
 from tests.archive import CONTENT, TABLES, rows_of, whole
 from tests.conftest import Clock
 from tests.decisions import SUPERVISORS, opened
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.django_db(transaction=True)
 NO_GRACE = dt.timedelta(0)
 
@@ -323,10 +320,8 @@ def test_killed_between_any_two_steps_it_goes_on_and_loses_nothing(
     mission: Mission, process_environment: dict[str, str], point: str
 ) -> None:
     before = rows_of(mission.pk)
-    done = subprocess.run(
-        [sys.executable, "manage.py", "mission", "archive", str(mission.uid)], cwd=ROOT, timeout=60, check=False,
-        env={**process_environment, "STANDFAST_CRASH_AT": point}, capture_output=True, text=True,
-    )  # fmt: skip
+    environment = {**process_environment, "STANDFAST_CRASH_AT": point}
+    done = forkserver.run(["manage.py", "mission", "archive", str(mission.uid)], environment, seconds=60)
     assert (done.returncode, f"crash point {point}" in done.stderr) == (-9, True), done.stderr
     assert rows_of(mission.pk) == before
     assert BundlePiece.objects.count() == 1

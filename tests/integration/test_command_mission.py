@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
@@ -23,9 +22,8 @@ from missions.engine import feed
 from missions.management import following
 from missions.management.commands import mission as command
 from missions.models import EffectState, Kind, Mission, Signal, State
-from tests import parcels
+from tests import forkserver, parcels
 
-ROOT = Path(__file__).resolve().parents[2]
 INPUT = json.dumps(parcels.INPUT)
 
 
@@ -306,9 +304,8 @@ def test_a_database_that_goes_away_ends_the_command_without_a_traceback(monkeypa
 def test_the_exit_status_tells_done_refused_and_wrong_usage(
     process_environment: dict[str, str], words: list[str], status: int
 ) -> None:
-    command = [sys.executable, "manage.py", "mission", *words]
     environment = {**process_environment, "MISSIONS_MODULES": "tests.parcels"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = forkserver.run(["manage.py", "mission", *words], environment, seconds=60)
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     if status == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from io import StringIO
 from typing import Any
 
@@ -88,5 +89,5 @@ def test_command_works_in_a_database_of_its_own_and_says_what_it_found() -> None
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from missions_mission")
         assert cursor.fetchone() == (0,)
-        cursor.execute("select count(*) from pg_database where datname like 'standfast_crashtest_%%'")
+        cursor.execute("select count(*) from pg_database where datname = %s", [f"standfast_crashtest_{os.getpid()}"])
         assert cursor.fetchone() == (0,)

@@ -155,6 +155,7 @@ def _waiting_since() -> list[int]:
         cursor.execute(
             "select extract(epoch from query_start)::numeric * 1000000 from pg_stat_activity as seen join pg_locks"
             " on pg_locks.pid = seen.pid where not granted and relation = 'missions_journal'::regclass"
+            " and datname = current_database()"
         )
         return [int(row[0]) for row in cursor.fetchall()]
 

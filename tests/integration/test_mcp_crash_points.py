@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.payment_server import ROOT, PaymentServer
+from tests import forkserver
+from tests.payment_server import PaymentServer
 
 CALLER = """
 import asyncio, datetime as dt, sys
@@ -43,8 +42,7 @@ def server(tmp_path: Path) -> Iterator[PaymentServer]:
 def test_killed_with_the_call_sent_or_answered_the_other_side_has_it_once(server: PaymentServer) -> None:
     for point in ("call_sent", "call_answered"):
         environment = {**os.environ, "STANDFAST_CRASH_AT": point}
-        command = [sys.executable, "-c", CALLER, server.url, point]
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        done = forkserver.run(["-c", CALLER, server.url, point], environment, seconds=60)
         assert done.returncode == -signal.SIGKILL, done.stderr
         assert done.stdout == ""
         assert posted(server, point) == 1

@@ -9,12 +9,10 @@ import contextlib
 import os
 import queue
 import re
-import subprocess
-import sys
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -25,13 +23,14 @@ from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
+from tests.forkserver import Program
+
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 PATIENCE = 30.0  # seconds until the server must answer
-ROOT = Path(__file__).resolve().parent.parent.parent
 expect.set_options(timeout=30_000)  # for a busy machine; a condition that holds is seen at once
 
 
@@ -40,7 +39,7 @@ class WebServer:
 
     def __init__(self) -> None:
         self.port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Program | None = None
 
     @property
     def url(self) -> str:
@@ -49,14 +48,13 @@ class WebServer:
 
     def start(self) -> None:
         """Run it, and wait until it listens."""
-        command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "--websocket_timeout", "-1"]
-        self._process = subprocess.Popen(
-            [*command, "config.asgi:application"], cwd=ROOT, env=_environment(), text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        place = ["-b", "127.0.0.1", "-p", str(self.port), "--websocket_timeout", "-1"]
+        output, theirs = os.pipe()
+        words = ["-m", "daphne", *place, "config.asgi:application"]
+        self._process = Program(words, _environment(), out=theirs, err=theirs)
+        os.close(theirs)
         lines: queue.Queue[str] = queue.Queue()
-        assert self._process.stderr is not None
-        threading.Thread(target=_drain, args=(self._process.stderr, lines), daemon=True).start()
+        threading.Thread(target=_drain, args=(output, lines), daemon=True).start()
         said = ""
         while not (found := re.search(r"Listening on TCP address 127\.0\.0\.1:(\d+)", said)):
             line = lines.get(timeout=PATIENCE)
@@ -67,15 +65,13 @@ class WebServer:
     def kill(self) -> None:
         """End it without a farewell."""
         if self._process is not None:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
             self._process.wait()
-            assert self._process.stderr is not None
-            self._process.stderr.close()
             self._process = None
 
 
-def _drain(stream: IO[str], lines: queue.Queue[str]) -> None:
-    with contextlib.suppress(ValueError):  # the stream is closed when the server was killed
+def _drain(output: int, lines: queue.Queue[str]) -> None:
+    with open(output) as stream:
         for line in stream:
             lines.put(line)
     lines.put("")

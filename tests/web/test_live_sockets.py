@@ -280,8 +280,8 @@ def test_after_a_lost_listener_the_socket_finds_what_it_missed(dial: Dial, olivi
     watch = Watch(dial(olivia, socket_of(mission)))
     watch.until_text("mission-header-")
     with connection.cursor() as cursor:
-        hubs = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'standfast hub'"
-        cursor.execute(hubs)
+        hubs = "datname = current_database() and application_name = 'standfast hub'"
+        cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {hubs}")
         assert cursor.fetchall() == [(True,)]
     entry = parcels.append(mission, Kind.OBSERVED, {"text": "While nobody listened"})  # and no hint at all
     watch.until(stream.Cursor(entry.tx, stream.Source.JOURNAL, mission.pk, entry.seq).dom_id)
