@@ -21,8 +21,9 @@ from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
 from missions.engine.attending import attend
 from missions.engine.bell import Bell
-from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries, mail_of
+from missions.engine.claims import CONTROL, STATEMENTS, Claimed, claim, control_entries
 from missions.engine.clock import Estimate
+from missions.engine.delivery import Delivery
 from missions.engine.hearing import Hearing
 from missions.engine.lane import open_lane
 from missions.engine.late import LateAnswers
@@ -60,11 +61,12 @@ class Incarnation:
         self._runs: dict[int, Run] = {}
         self._steered = 0  # missions with a control, until what it has recorded is read
         self._places, self._rules = Places(list(runnable()), quarantined=on_idle is not None), Rules()
-        self._claiming = self._again = self._fetching = self._mail = False
+        self._claiming = self._again = False
         self._timer, self._hearing = DueTimer(self._clock, self._ring), Hearing(self.kick)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._late = LateAnswers(threads)
         self._loop = asyncio.get_running_loop()
+        self._delivery = Delivery(self.worker_id, self._runs, self.spawn)
         self._bell = Bell(threads.patiently, self.spawn, self.kick)
         self.liveness = Liveness(
             self.worker_id, lambda: self._places.open, self._clock, on_due=self._due_at, on_hint=self._hinted,
@@ -199,20 +201,8 @@ class Incarnation:
     def _hinted(self, mission: str) -> None:
         """Something may be due (this mission, or any where it is empty), or mail may have come for what runs here."""
         self._hearing.heard(mission)
-        self._mail = True
-        if self._runs and not (self._fetching or self.lost):
-            self._fetching = True
-            self.spawn(self._take_mail())
-
-    async def _take_mail(self) -> None:
-        """Signals for missions that run here right now; hints that come meanwhile are answered by one more look."""
-        while self._mail:
-            self._mail = False
-            (answer,) = await self.lane.call((b"new_mail", (int8(self.worker_id),)))
-            for mission_id, mail in mail_of(answer):
-                if mission_id in self._runs:
-                    self._runs[mission_id].receive(mail)
-        self._fetching = False
+        if not self.lost:
+            self._delivery.look(self.lane)
 
     # -- Time ----------------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,37 @@
+"""Mail for missions that run here right now: fetched at a hint, and handed to their runs. For the event loop only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from missions.engine.arrays import int8
+from missions.engine.claims import mail_of
+from missions.engine.lane import Lane
+from missions.engine.run import Run
+
+
+class Delivery:
+    """One worker's way to its mail; hints that come while it looks are answered by one more look."""
+
+    def __init__(
+        self, worker_id: int, runs: Mapping[int, Run], spawn: Callable[[Coroutine[Any, Any, Any]], object]
+    ) -> None:
+        self._worker_id, self._runs, self._spawn = worker_id, runs, spawn
+        self._looking = self._again = False
+
+    def look(self, lane: Lane) -> None:
+        """There may be new mail."""
+        self._again = True
+        if self._runs and not self._looking:
+            self._looking = True
+            self._spawn(self._take(lane))
+
+    async def _take(self, lane: Lane) -> None:
+        while self._again:
+            self._again = False
+            (answer,) = await lane.call((b"new_mail", (int8(self._worker_id),)))
+            for mission_id, mail in mail_of(answer):
+                if mission_id in self._runs:
+                    self._runs[mission_id].receive(mail)
+        self._looking = False
