@@ -216,6 +216,7 @@ def _real_disk(cursor: Any, place: Path) -> Iterator[Any]:
     owner = (embedded.cluster_folder() / "data").stat()
     os.chown(space, owner.st_uid, owner.st_gid)
     cursor.execute(f"create tablespace small location '{space}'")
+    cursor.execute("vacuum full missions_payload")  # the room of rows that are gone would be used again
     cursor.execute("alter table missions_payload set tablespace small")
     ballast = place / "ballast"
     with contextlib.suppress(OSError), open(ballast, "wb", buffering=0) as output:
