@@ -81,7 +81,8 @@ def probe_soon() -> None:
     A circuit that a person holds open stays as it is.
     """
     now = database_now()
-    for circuit in Circuit.objects.select_for_update().filter(state=CircuitState.OPEN, probe_at__gt=now).order_by("tool"):
+    slept = Circuit.objects.select_for_update().filter(state=CircuitState.OPEN, probe_at__gt=now)
+    for circuit in slept.order_by("tool"):
         circuit.probe_at = now
         circuit.save()
         alarms.set_alarm(f"permits:tool:{circuit.tool}", now)
