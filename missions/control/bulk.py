@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from missions.engine import controls
+from missions.engine import circuits, controls
 from missions.errors import StandfastError
 from missions.models import Mission
 
@@ -29,8 +29,11 @@ def steer_all(
 ) -> list[Steered]:
     """Ask for a control of each mission, at most MOST of them, in the order given.
 
-    The same `key` counts once for each mission, so that a request that was cut off may be repeated.
+    The same `key` counts once for each mission, so that a request that was cut off may be repeated. A retry says that
+    an outage is over: open circuits are probed by the next call then, or those who retry would fail on them once more.
     """
+    if verb == "retry":
+        circuits.probe_soon()
     chosen = missions[:MOST] if isinstance(missions, QuerySet) else list(missions)[:MOST]
     facts = {"compensate": True} if compensate and verb == "cancel" else {}
     return [_steered(mission, verb, reason, by, key, facts) for mission in chosen]

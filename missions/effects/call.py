@@ -201,9 +201,7 @@ class ToolRun:
             await reads.read(self)
         elif lost or not self._mine:
             why = doubt.RESTORED if lost else "The worker stopped before it could record what came of the call."
-            await self.record(
-                Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why, restored=lost, cut=not lost
-            )
+            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why, restored=lost)
         else:
             await self._dispatch()
 

@@ -44,7 +44,7 @@ async def resolve(op: ToolRun) -> None:
         await _recall(op)
     elif op.spec.retry_safety is RetrySafety.KEYED and _may_call_again(op.progress) and remembered(op):
         await _call_again(op)
-    elif op.spec.retry_safety is RetrySafety.VERIFIABLE and op.progress.probes < PROBES:
+    elif _may_probe(op):
         await _probe(op)
     else:
         await ask_person(op, "There was no definite answer.")
@@ -70,6 +70,12 @@ def remembered(op: ToolRun) -> bool:
 def _may_call_again(progress: Progress) -> bool:
     """Whether there is hope that a keyed call is answered: workers that stopped are no sign of the other side's."""
     return progress.tries - progress.cuts < KEYED_TRIES and progress.cuts <= KEYED_CUTS
+
+
+def _may_probe(op: ToolRun) -> bool:
+    """Whether to look it up: also what is keyed, where worker after worker stopped before it had an answer."""
+    apt = op.spec.retry_safety is RetrySafety.VERIFIABLE or (op.progress.cut and op.spec.probe is not None)
+    return apt and op.progress.probes < PROBES
 
 
 async def _call_again(op: ToolRun) -> None:

@@ -146,7 +146,8 @@ def _intent(progress: Progress, payload: Json) -> None:
 
 def _doubt(progress: Progress, payload: Json) -> None:
     progress.phase, progress.uncertain, progress.resume_at = Phase.DOUBT, True, None
-    progress.forgotten, progress.cut = bool(payload.get("restored")), bool(payload.get("cut"))
+    progress.forgotten = bool(payload.get("restored"))
+    progress.cut = payload.get("restored") is False  # an answer that tells nothing says nothing of backups either
     progress.cuts += progress.cut
 
 

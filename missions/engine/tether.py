@@ -1,7 +1,7 @@
-"""A program that gets SIGTERM when the process that started it dies. Run as a script, by its path; it becomes the program.
+"""A program that gets SIGTERM when the process that started it dies. Run as a script, it becomes that program.
 
-For programs that take long to start: until one has looked around by itself, nothing else would tell it that nobody wants
-it any more. Only Linux has this; elsewhere the program starts all the same. Imports nothing of ours, so as to be quick.
+For programs that take long to start: until one has looked around by itself, nothing else would tell it that nobody
+wants it any more. Only Linux has this; elsewhere the program starts all the same. Imports nothing of ours: it is quick.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from missions.authoring import Context, OutcomeUnknown, ToolCall, ToolFailed, TryLater, tool
+from missions.control import bulk
 from missions.engine import alarms, circuits
 from missions.engine.clock import database_now
 from missions.models import Circuit, CircuitChange, CircuitState, Mission, Permit
@@ -144,3 +145,16 @@ def test_who_waited_is_woken_in_waves(settings: Any) -> None:
                         for one in missions for entry in corners.history.entries(one.pk) if entry.kind == "intent"})
     assert times[-1] - times[0] >= 0.1  # three waves, at least 100 ms from the first to the last
     assert CircuitChange.objects.filter(changed_by="olivia").count() == 2
+
+
+def test_retry_of_many_lets_open_circuits_be_probed_at_once(clock: Clock) -> None:
+    held, later = (
+        Circuit.objects.create(tool=name, state=CircuitState.OPEN, since=database_now(), probe_at=probe_at)
+        for name, probe_at in (("held", None), ("later", database_now() + dt.timedelta(minutes=9)))
+    )
+    bulk.steer_all([], "pause")
+    assert Circuit.objects.get(pk=later.pk).probe_at == later.probe_at
+    bulk.steer_all([], "retry")
+    probe_at = Circuit.objects.get(pk=later.pk).probe_at
+    assert probe_at is not None and probe_at <= clock.now()
+    assert Circuit.objects.get(pk=held.pk).probe_at is None

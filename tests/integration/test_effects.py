@@ -313,6 +313,30 @@ def test_workers_that_stop_in_a_keyed_call_are_no_answer_of_the_other_side(death
     assert len(bank.calls) == (told_last == "completed")
 
 
+def test_keyed_call_that_no_worker_survives_is_looked_up_where_that_can_be() -> None:
+    gate, entered = asyncio.Event(), threading.Semaphore(0)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @tool(name="bank.looked_up", effect="write", retry_safety="keyed", probe=probe)
+    async def looked_up(call: ToolCall, amount: int) -> dict[str, Any]:
+        """Pay"""
+        loops.append(asyncio.get_running_loop())
+        bank.posted = [call.idempotency_key]
+        entered.release()
+        await gate.wait()
+        raise TryLater("The worker has gone.")
+
+    with live_worker.worker() as running:
+        run = begin("looked_up")
+        for _ in range(9):
+            assert entered.acquire(timeout=live_worker.PATIENCE) and running.incarnation is not None
+            loops[0].call_soon_threadsafe(running.incarnation._lose, RuntimeError("the test cuts the lane"))
+        live_worker.ended(run)
+        loops[0].call_soon_threadsafe(gate.set)
+    assert told(run)[-4:] == ["doubt", "probed", "outcome", "completed"]
+    assert run.outcome.data == {"reference": "probed"}
+
+
 def test_late_answer_is_adopted_as_evidence() -> None:
     """A worker that is fenced in mid-call lets the call end; its answer settles the doubt."""
     gate, entered = asyncio.Event(), asyncio.Event()

@@ -13,3 +13,6 @@ class Parcel(models.Model):
 
     class Meta:
         app_label = "rollout"
+
+    def __str__(self) -> str:
+        return f"{self.weight} g for mission {self.mission_id}"

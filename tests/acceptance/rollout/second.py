@@ -1,4 +1,4 @@
-"""The second release: both types in version 2. One goes on with missions of version 1; the other one's would diverge."""
+"""The second release: both types in version 2. One goes on with missions of version 1, the other would diverge."""
 
 from __future__ import annotations
 
