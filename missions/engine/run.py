@@ -107,7 +107,8 @@ class Run(Waiting):
     @property
     def goes_live(self) -> bool:
         """Whether a call has nothing to replay and may start at once: then it need not ask for its record."""
-        return self.live and not (self.closing or self.has_left or self.owner.draining or is_cut_off())
+        hindered = self.closing or self.quarantined or self.poisoned or self.parking or self.owner.draining
+        return self.live and not hindered and not is_cut_off()
 
     @property
     def leaving(self) -> bool:
