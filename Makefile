@@ -11,7 +11,8 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS_VENV := .venv-peers
-export PORT PYTHONUNBUFFERED = 1
+export PORT
+export PYTHONUNBUFFERED = 1
 ifdef DATA_DIR
 export DATA_DIR
 endif
