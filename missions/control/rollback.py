@@ -19,7 +19,7 @@ from missions.errors import ControlRefused
 from missions.governance import Json, gate
 from missions.models import EffectState, Entry, Kind, Mission, State, Timeline
 
-FAILINGS = (Kind.STEP_FAILED, Kind.OUTCOME)
+FAILINGS = (Kind.STEP_FAILED, Kind.OUTCOME, Kind.WON)
 OPEN = (EffectState.INTENDED, EffectState.IN_DOUBT)
 
 
@@ -126,7 +126,7 @@ def plan_retry(mission_id: int) -> Json:
     begun, payload = lineage.chapter_start(mission, failed.seq)
     at = failed.seq - 1
     for call in reversed(lineage.calls(mission, begun)):
-        if _failed_by(mission, call, str(failed.payload["error"]["message"])):
+        if _failed_by(mission, call, failed.payload["error"]):
             at = call.first - 1
             break
     chapter, mail_from = int(payload.get("chapter", 1)), int(payload.get("mail_from", 0))
@@ -134,13 +134,20 @@ def plan_retry(mission_id: int) -> Json:
     return {**_plan(mission, point), "decisions": []}
 
 
-def _failed_by(mission: Mission, call: lineage.Call, message: str) -> bool:
+def _failed_by(mission: Mission, call: lineage.Call, ended_by: Json) -> bool:
     """Whether this call recorded the failure that ended the mission."""
     rows = Entry.objects.filter(
         mission_id=mission.pk, seq__gte=call.first, seq__lte=call.last, kind__in=FAILINGS
     ).order_by("seq")
-    errors = [entry.payload.get("error") or {} for entry in history.decode(list(rows))]
-    return any(error.get("message") and str(error["message"]) in message for error in errors)
+    return any(_tells_of(entry, ended_by) for entry in history.decode(list(rows)))
+
+
+def _tells_of(entry: history.HistoryEntry, ended_by: Json) -> bool:
+    if entry.kind == Kind.WON:  # a `wait_for` whose time has passed: on replay it would pass at once, again and again
+        waited = entry.path.rpartition("/")[2].startswith("wait_for#") and entry.payload["index"] == 1
+        return waited and ended_by["type"] == TimeoutError.__name__
+    message = (entry.payload.get("error") or {}).get("message")
+    return bool(message) and str(message) in str(ended_by["message"])
 
 
 def _plan(mission: Mission, point: lineage.Point) -> Json:

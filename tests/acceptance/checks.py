@@ -76,11 +76,12 @@ def still_waiting(facts: Facts, workers: int) -> list[str]:
     wrong += [f"effect {e['key'][:8]} {e['state']}" for e in facts["effects"] if e["state"] in ("intended", "in_doubt")]
     wrong += [f"{name}: {facts[name]}" for name in ("open_decisions", "due_alarms") if facts[name]]
     taken = {(e["mission_id"], e["payload"]["seq"]) for e in facts["entries"] if e["kind"] == "signal"}
+    taken |= {(e["mission_id"], e["payload"]["seq"]) for e in facts["entries"] if e["kind"] == "control"}
     # An answer may have come with the question's upsert, its signal only after that.
     answered = {f"decision:{entry['payload']['decision']}" for entry in facts["entries"] if entry["kind"] == "answered"}
     wrong += [f"{signal['mission_id']}: {signal['name']} was not taken" for signal in facts["signals"]
               if (signal["mission_id"], signal["seq"]) not in taken and signal["name"] not in answered
-              and not signal["name"].startswith("effect:")]
+              and not signal["name"].startswith(("effect:", "permit:"))]
     if facts["live_workers"] != workers:
         wrong.append(f"{facts['live_workers']} workers are registered as alive, not {workers}")
     return wrong

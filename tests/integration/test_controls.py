@@ -115,6 +115,16 @@ async def long_step() -> str:
     return "ended"
 
 
+@mission("till.hasty", version=1)
+async def hasty(m: Context, request: dict[str, Any]) -> Verdict:
+    """Pays, and gives others only a moment, in a branch of its own where that is asked for."""
+    await m.tool("till.pay", amount=1)
+    waiting = m.wait_for(m.wait_for_signal("ready"), timeout=2)
+    await (m.gather(m.sleep(0), waiting) if request["nested"] else waiting)
+    await m.tool("till.pay", amount=2)
+    return Verdict("paid")
+
+
 @mission("till.fragile", version=1)
 async def fragile(m: Context, request: dict[str, Any]) -> Verdict:
     """Pay twice."""
@@ -369,6 +379,19 @@ def test_failed_missions_are_tried_again_and_repeat_nothing() -> None:
         live_worker.wait_until(run, lambda now: now.state == "completed")
     assert till.amounts == [1, 2] and run.timeline == 2
     assert Outcome.objects.get(mission=run).verdict == "paid"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_mission_that_failed_since_its_time_was_over_gets_that_time_anew(nested: bool) -> None:
+    with live_worker.worker():
+        run = start("till.hasty", {"nested": nested})[0]
+        live_worker.ended(run)
+        assert run.state == "failed" and "TimeoutError" in run.outcome.error
+        controls.request(run.pk, "retry", by="olivia")
+        live_worker.wait_until(run, lambda now: now.timeline == 2 and kinds(run).count("await") == 2)
+        deliver(run.pk, "ready", {})
+        live_worker.wait_until(run, lambda now: now.state == "completed")
+    assert till.amounts == [1, 2]
 
 
 def test_retry_asked_for_twice_goes_on_once() -> None:
