@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RESTORED = "A backup was restored; this may have happened already."
 KEYED_TRIES, KEYED_CUTS, PROBES = 8, 8, 12  # then a person is asked
+DEATHS = 20  # the same: what a call records keeps it out of quarantine, and this one may be what kills its workers
 GRACE = dt.timedelta(seconds=2)  # after the deadline: longer than a call of ours may still be waited for
 CHOICES = (
     Choice(value="happened", label="It happened: here is the reference"),
@@ -100,6 +101,8 @@ async def _probe(op: ToolRun) -> None:
     await op.record(Kind.PROBED, key=progress.key, found=found.found, detail=found.detail, resume_at=resume_at)
     if found.found is True:
         await _adopt(op, {**dispatch.kept(found.result), "reference": found.reference}, found.detail)
+    elif settled and progress.deaths >= DEATHS:
+        await ask_person(op, f"It did not happen, and {progress.deaths} workers have stopped in this call.")
     elif settled:
         await _not_done(op, "The other side knows nothing of it, and its deadline has passed.")
 

@@ -51,6 +51,7 @@ class Progress:
     tries: int = 0  # how often it was put off or called again under this intent
     cut: bool = False  # in doubt since a worker stopped, which says nothing of the other side
     cuts: int = 0  # how often that was so under this intent; each is called again once, and counts among `tries`
+    deaths: int = 0  # the same under all intents, since a person was last asked
     probes: int = 0
     resume_at: dt.datetime | None = None
     outcome: Json = field(default_factory=dict)
@@ -112,7 +113,7 @@ def _asked(progress: Progress, payload: Json) -> None:
 def _answered(progress: Progress, payload: Json) -> None:
     progress.answer = Answer.from_json(payload["answer"])
     if progress.asked.get("kind") == "in_doubt":
-        progress.phase = Phase.DOUBT
+        progress.phase, progress.deaths = Phase.DOUBT, 0
     elif progress.asked.get("kind") == "standing":
         _stood(progress)
     elif progress.answer.verdict == "approved":
@@ -149,6 +150,7 @@ def _doubt(progress: Progress, payload: Json) -> None:
     progress.forgotten = bool(payload.get("restored"))
     progress.cut = payload.get("restored") is False  # an answer that tells nothing says nothing of backups either
     progress.cuts += progress.cut
+    progress.deaths += progress.cut
 
 
 def _probed(progress: Progress, payload: Json) -> None:

@@ -23,7 +23,7 @@ from missions.authoring import (
     mission,
     tool,
 )
-from missions.effects import keys
+from missions.effects import doubt, keys
 from missions.engine import feed, history
 from missions.engine.starting import start
 from missions.models import Effect, EffectState, Kind, Mission
@@ -335,6 +335,36 @@ def test_keyed_call_that_no_worker_survives_is_looked_up_where_that_can_be() -> 
         loops[0].call_soon_threadsafe(gate.set)
     assert told(run)[-4:] == ["doubt", "probed", "outcome", "completed"]
     assert run.outcome.data == {"reference": "probed"}
+
+
+def test_looked_up_call_that_no_worker_survives_is_not_made_for_ever(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the journal that such a mission gets on, so quarantine never holds it."""
+    monkeypatch.setattr(doubt, "DEATHS", 2)
+    gate, entered = asyncio.Event(), threading.Semaphore(0)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @tool(name="bank.lethal", effect="write", retry_safety="verifiable", probe=probe, timeout=0.5)
+    async def lethal(call: ToolCall, amount: int) -> dict[str, Any]:
+        """Pay"""
+        loops.append(asyncio.get_running_loop())
+        entered.release()
+        await gate.wait()
+        raise TryLater("The worker has gone.")
+
+    with live_worker.worker() as running:
+        run = begin("lethal")
+        for count in (1, 2):
+            assert entered.acquire(timeout=live_worker.PATIENCE) and running.incarnation is not None
+            loops[0].call_soon_threadsafe(running.incarnation._lose, RuntimeError("the test cuts the lane"))
+            live_worker.wait_until(run, lambda now, count=count: told(now).count("doubt") == count)
+            live_worker.parked(run, "tool:bank.lethal")
+            clock.advance(seconds=5)
+            feed.announce_due()
+        live_worker.wait_until(run, lambda now: told(now)[-1] == "asked")
+        loops[0].call_soon_threadsafe(gate.set)
+    assert told(run).count("intent") == 2 and len(loops) == 2 and bank.posted == []
 
 
 def test_late_answer_is_adopted_as_evidence() -> None:
