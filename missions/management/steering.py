@@ -126,7 +126,7 @@ def check(display: Display, options: Options) -> None:
             display.json({"mission": mission.uid, **ReplayShape(seen).data})
         if not seen.ok:
             display.line(f"{mission.uid}: {seen.detail}")
-        if seen.differs:
+        if seen.differs and not display.as_json:
             sides = ((row.where, row.recorded, row.called) for row in side_by_side(seen.differs))
             display.table(("WHERE", "RECORDED", "CALLED NOW"), sides, empty="")
     same = total - differing - unknown

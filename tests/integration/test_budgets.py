@@ -48,6 +48,7 @@ def begin(name: str, body: Callable[[Context], Awaitable[Any]], budget: Budget |
 
 def rule(run: Mission, by: User, verdict: str, number: int = 1) -> str:
     """Answer the open question about the budget; its sentence."""
+    live_worker.wait_until(run, lambda now: now.decisions.count() >= number)  # it may still stand at the one before
     live_worker.parked(run, "decision:")
     assert run.decisions.count() == number
     decision = run.decisions.get(state="open")
