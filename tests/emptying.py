@@ -1,8 +1,8 @@
 """How tests that commit are cleaned up after: rows are deleted where there are some, in place of a TRUNCATE of all.
 
-Owns `connection.ops.sql_flush` of the test's process. Truncating fifty tables and their indexes makes hundreds of new
-files and takes longer than most tests. Promises what TRUNCATE does: it waits for writers, no trigger runs, no row of
-a table is left. What migrations write once, permissions and content types, stays, and is not written again.
+Owns `sql_flush` of the test's process, on whichever connection. Truncating fifty tables and their indexes makes hundreds
+of new files and takes longer than most tests. Promises what TRUNCATE does: it waits for writers, no trigger runs, no
+row of a table is left. What migrations write once, permissions and content types, stays, and is not written again.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ def cheapen() -> None:
         cursor.execute("select rolsuper from pg_roles where rolname = current_user")
         if cursor.fetchone() != (True,):
             return
-    connection.ops.sql_flush = _statements  # type: ignore[method-assign]
+    type(connection.ops).sql_flush = _statements  # type: ignore[method-assign,assignment]
     post_migrate.disconnect(create_contenttypes)
     post_migrate.disconnect(create_permissions, dispatch_uid="django.contrib.auth.management.create_permissions")
 
 
-def _statements(style: Any, tables: Iterable[str], **options: bool) -> list[str]:
+def _statements(ops: Any, style: Any, tables: Iterable[str], **options: bool) -> list[str]:
     """What Django runs in one transaction. Sequences go on, as they do with its own flush."""
     assert not options.get("reset_sequences"), "no test asks for that"
     names = [connection.ops.quote_name(table) for table in sorted(set(tables) - LASTING)]
