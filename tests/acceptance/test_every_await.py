@@ -45,9 +45,13 @@ def tried(stage: Stage, choose: Callable[[list[plan.Case]], list[plan.Case]]) ->
     quiet = plan.everything(stage)
     assert unsound(quiet) == []
     found = plan.reached(quiet)
-    assert set(naming.every()) - set(found) - set(unreached.WHY) == set()
+    assert sorted(set(naming.every()) - set(found) - set(unreached.WHY)) == []
     chosen = choose(list(plan.cases(found)))
-    performed = list(plan.perform(stage, chosen, {one.scene: one for one in quiet}))
+    performed = []
+    for one in plan.perform(stage, chosen, {one.scene: one for one in quiet}):
+        performed.append(one)
+        for wrong in unsound([one]):  # at once: all of them take long
+            print(wrong, flush=True)
     missed = [str(one) for one in performed if one.struck < len(one.faults)]
     print(f"{len(naming.every())} awaits, {len(found)} reached, {len(performed)} faults, {len(missed)} missed")
     assert len(missed) * 100 <= len(performed) * MISSED_PER_CENT, missed
@@ -72,5 +76,5 @@ def test_no_fault_at_any_await_harms_a_mission(stage: Stage) -> None:
 
 
 def test_awaits_that_are_excused_exist() -> None:
-    assert set(unreached.WHY) <= set(naming.every())
+    assert sorted(set(unreached.WHY) - set(naming.every())) == []
     assert len(naming.every()) == len(set(naming.every()))

@@ -15,7 +15,8 @@ from django.contrib.auth.models import User
 
 from approvals import votes
 from missions.context import Context
-from missions.engine import claims, crashpoints, guard, guarded_events, record, witness
+from missions.effects import doubt
+from missions.engine import circuits, claims, crashpoints, guard, guarded_events, record, witness
 from missions.engine.process import Worker
 from missions.engine.registry import all_types
 from missions.governance import gate
@@ -24,6 +25,8 @@ from missions.tools import mcp_client
 from missions.tools.registry import all_tools
 from tests.deaths import faults, scenes
 
+DEATHS = 3  # of workers in one call, until a person is asked: a scene brings about so many
+CIRCUIT_SECONDS = 0.8  # the longest that a circuit stays open: here many first calls get no answer
 PORTION = 6  # entries at once: short records are read in portions too
 WITNESS_SECONDS = 0.1  # between two looks: workers live for a moment only
 
@@ -34,6 +37,7 @@ def warm() -> None:
     all_tools()
     gate()
     claims.PORTION = record.PORTION = PORTION
+    circuits.LONGEST_SECONDS, doubt.DEATHS = CIRCUIT_SECONDS, DEATHS
     witness.EVERY_SECONDS = WITNESS_SECONDS
 
 

@@ -14,7 +14,7 @@ from missions.engine import controls, history, mailbox
 from missions.errors import ControlRefused, MissionEnded
 from missions.models import Kind, Mission, Signal, State
 from tests.deaths import world
-from tests.deaths.scenes import Scene
+from tests.deaths.scene import Scene
 
 NEVER = "Never"  # how a question begins that nobody answers
 RESUMES = 4  # then a mission that pauses again and again is left alone
@@ -31,19 +31,27 @@ def attend(scene: Scene, missions: Iterable[Mission]) -> None:
     """Do what these missions of a scene wait for."""
     for mission in missions:
         for decision in Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN):
-            answer(decision, mission)
+            if scene.overtakes and decision.kind == DecisionKind.ROLLBACK:
+                _overtake(scene, mission)
+            else:
+                answer(scene, decision, mission)
         with contextlib.suppress(MissionEnded, ControlRefused):  # it has gone on; the next look sees where
             _steer(scene, mission)
 
 
-def answer(decision: Decision, mission: Mission) -> None:
+def _overtake(scene: Scene, mission: Mission) -> None:
+    with contextlib.suppress(MissionEnded, ControlRefused):
+        controls.request(mission.pk, scene.overtakes, by="people", key="overtake")
+
+
+def answer(scene: Scene, decision: Decision, mission: Mission) -> None:
     """Vote on an open decision as somebody who knows what has happened."""
     if decision.sentence.startswith(NEVER):
         return
     tier = decision.tiers.filter(state=TierState.OPEN).first()
     if tier is None:
         return
-    verdict, more = "approve", _choice(decision, mission)
+    verdict, more = "approve", _choice(scene, decision, mission)
     if decision.kind == DecisionKind.BUDGET and "effect" in decision.sentence:
         verdict = "reject"
     with contextlib.suppress(VoteRefused):  # settled or withdrawn meanwhile
@@ -53,13 +61,15 @@ def answer(decision: Decision, mission: Mission) -> None:
         )
 
 
-def _choice(decision: Decision, mission: Mission) -> dict[str, str]:
+def _choice(scene: Scene, decision: Decision, mission: Mission) -> dict[str, str]:
     values = [choice["value"] for choice in decision.choices]
+    asked_before = Decision.objects.filter(mission_id=mission.pk).exclude(pk=decision.pk).exists()
+    if scene.chooses in values and not asked_before:
+        return {"choice": scene.chooses}
     if "happened" in values:
         happened = world.is_done(str(mission.uid), decision.facts["key"])
         return {"choice": "happened", "reference": "seen"} if happened else {"choice": "retry"}
     if "accept" in values:  # the code has changed for one attempt; who insists on the record waits for that to pass
-        asked_before = Decision.objects.filter(mission_id=mission.pk).exclude(pk=decision.pk).exists()
         return {"choice": "accept" if asked_before else "retry"}
     return {"choice": next((value for value in ("extend", "adopt") if value in values), values[0])} if values else {}
 

@@ -12,9 +12,9 @@ from missions.models import Effect, EffectState, Mission, Permit, Progress, Sign
 SETTLED = (EffectState.DONE, EffectState.NOT_DONE, EffectState.UNDONE)
 
 
-def wrong_with(mission: Mission) -> list[str]:
+def wrong_with(mission: Mission, *, leaves_doubt: bool = False) -> list[str]:
     """What is left over of a mission that should have ended, or is not whole."""
-    wrong = [f"{name} is left" for name, rows in _leftovers(mission).items() if rows.exists()]
+    wrong = [f"{name} is left" for name, rows in _leftovers(mission, leaves_doubt).items() if rows.exists()]
     if not mission.ended or mission.owner is not None or mission.wake_at is not None:
         wrong.append(f"it is {mission.state}, owner {mission.owner}, due {mission.wake_at}: {story(mission)}")
     verified = history.verify(mission)
@@ -28,9 +28,10 @@ def wrong_with(mission: Mission) -> list[str]:
     return wrong
 
 
-def _leftovers(mission: Mission) -> dict[str, Any]:
+def _leftovers(mission: Mission, leaves_doubt: bool) -> dict[str, Any]:
+    closed = (*SETTLED, EffectState.IN_DOUBT) if leaves_doubt else SETTLED
     return {
-        "an open effect": Effect.objects.filter(mission_id=mission.pk).exclude(state__in=SETTLED),
+        "an open effect": Effect.objects.filter(mission_id=mission.pk).exclude(state__in=closed),
         "a permit": Permit.objects.filter(mission_id=mission.pk),
         "progress": Progress.objects.filter(mission_id=mission.pk),
         "an open decision": Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN),

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.deaths import faults, scenes, unreached
+from tests.deaths import faults, unreached
 from tests.deaths.faults import Fault
+from tests.deaths.scene import SCENES
 from tests.deaths.stage import Performance, Stage
 
 EFFECT_PATH = ("effects.call:ToolRun._dispatch", "effects.call:ToolRun._take", "effects.call:ToolRun.record",
@@ -99,6 +100,6 @@ def differing(one: Performance, quiet: Performance) -> list[str]:
 
 def everything(stage: Stage) -> list[Performance]:
     """Each scene once, and nothing happens."""
-    quiet = [stage.new(name) for name in scenes.SCENES]
+    quiet = [stage.new(name) for name in SCENES]
     stage.perform(quiet)
     return quiet

@@ -74,6 +74,18 @@ async def undo(call: ToolCall, what: str) -> Any:
     return _do(call, f"undo-{what}", deduplicates=True)
 
 
+@tool(name="stage.stuck", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, compensate="stage.stay")
+async def stuck(call: ToolCall, what: str) -> Any:
+    """Do it, for good"""
+    return _do(call, what, deduplicates=True)
+
+
+@tool(name="stage.stay", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
+async def stay(call: ToolCall, what: str) -> Any:
+    """Do not undo it"""
+    raise ToolFailed("No.", code="no")
+
+
 @tool(name="stage.limited", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
 async def limited(call: ToolCall, what: str) -> Any:
     """Do it, one at a time"""

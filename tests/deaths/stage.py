@@ -29,6 +29,7 @@ from tests.deaths import audience, scenes, world
 from tests.deaths.faults import STRUCK, Fault, Harm
 from tests.deaths.forks import Forks, Order
 from tests.deaths.judging import story, wrong_with
+from tests.deaths.scene import SCENES, Scene
 
 AT_ONCE, LOOK_SECONDS = 3, 0.01
 VICTIM_SECONDS, REST_SECONDS, LEAVE_SECONDS = 45.0, 90.0, 30.0
@@ -71,7 +72,7 @@ class Performance:
     @property
     def is_alone(self) -> bool:
         """Whether nothing else may be performed beside it."""
-        return scenes.SCENES[self.scene].is_alone
+        return SCENES[self.scene].is_alone
 
     def missions(self) -> list[Mission]:
         """Its mission, and that mission's children."""
@@ -102,7 +103,7 @@ class Stage:
     def new(self, scene: str, *faults: Fault) -> Performance:
         """A performance that is to come."""
         self._count += 1
-        return Performance(self._count, scene, (*scenes.SCENES[scene].first_hurt, *faults))
+        return Performance(self._count, scene, (*SCENES[scene].first_hurt, *faults))
 
     def perform(self, performances: Sequence[Performance]) -> None:
         """All of them; each `wrong` then tells what was not as it should be."""
@@ -157,7 +158,7 @@ class Stage:
         return self._forks.fork(Order(types=one.types, log=log, **more))
 
     def _begin(self, one: Performance) -> None:
-        scene, one.begun_at = scenes.SCENES[one.scene], time.monotonic()
+        scene, one.begun_at = SCENES[one.scene], time.monotonic()
         more: dict[str, Any] = {}
         if scene.deadline is not None:
             more["deadline_at"] = database_now() + dt.timedelta(seconds=scene.deadline)
@@ -175,7 +176,7 @@ class Stage:
         return self._folder / f"{one.number}.trace"
 
     def _look(self, one: Performance, ended: dict[int, int]) -> None:
-        scene = scenes.SCENES[one.scene]
+        scene = SCENES[one.scene]
         if not one.victim:
             stopped = scene.first_dies_at.endswith("STOP") and self._is_stopped(one.first)
             if one.first in ended or stopped:
@@ -205,7 +206,7 @@ class Stage:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
     @staticmethod
-    def _is_over(scene: scenes.Scene, mission: Mission) -> bool:
+    def _is_over(scene: Scene, mission: Mission) -> bool:
         again = mission.state == State.FAILED and "retry" in scene.people and mission.timeline == 1
         return mission.ended and mission.owner is None and mission.control_seq <= mission.control_done and not again
 
@@ -216,7 +217,7 @@ class Stage:
         with self._survivor(types):
             while (left := list(self._left(performances))) and time.monotonic() < until:
                 for one in left:
-                    audience.attend(scenes.SCENES[one.scene], one.missions())
+                    audience.attend(SCENES[one.scene], one.missions())
                 if any(self._sleeps(one) for one in left):
                     self._clock.advance(SLEEP_SECONDS)
                 if (isolated == NOBODY or isolated in self._forks.look()) and self._is_isolated(left):
@@ -241,7 +242,7 @@ class Stage:
 
     def _left(self, performances: Iterable[Performance]) -> Iterator[Performance]:
         for one in performances:
-            scene = scenes.SCENES[one.scene]
+            scene = SCENES[one.scene]
             one.leaving_at = 0.0
             if not all(self._is_over(scene, mission) for mission in one.missions()):
                 yield one
@@ -265,7 +266,7 @@ class Stage:
     # -- What became of it ---------------------------------------------------------------------------------------------
 
     def _judge(self, one: Performance) -> None:
-        scene, trace = scenes.SCENES[one.scene], self._trace(one)
+        scene, trace = SCENES[one.scene], self._trace(one)
         lines = trace.read_text().splitlines() if trace.exists() else []
         one.reached = [line for line in lines if not line.startswith(STRUCK)]
         one.struck = len(lines) - len(one.reached)
@@ -276,7 +277,7 @@ class Stage:
             one.wrong.append(f"its worker ended with {one.status}, not {died}")
         missions = one.missions()
         for mission in missions:
-            one.wrong += wrong_with(mission)
+            one.wrong += wrong_with(mission, leaves_doubt=scene.leaves_doubt)
             one.done += world.done(str(mission.uid))
         one.mission.refresh_from_db()
         if one.mission.state != scene.ends:
