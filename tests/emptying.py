@@ -1,8 +1,9 @@
 """How tests that commit are cleaned up after: rows are deleted where there are some, in place of a TRUNCATE of all.
 
 Owns `sql_flush` of the test's process, on whichever connection. Truncating fifty tables and their indexes makes
-hundreds of new files and takes longer than most tests. Promises what TRUNCATE does: it waits for writers, no trigger runs, no
-row of a table is left. What migrations write once, permissions and content types, stays, and is not written again.
+hundreds of new files and takes longer than most tests. Promises what TRUNCATE does: it waits for writers, no trigger
+runs, no row of a table is left. What migrations write once, permissions and content types, stays, and is not written
+again.
 """
 
 from __future__ import annotations
