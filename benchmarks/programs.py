@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from missions.authoring import Context, Verdict, mission
 
 WORK_SECONDS = 0.05
+CHAPTER_STEPS = 100
 
 
 class Order(BaseModel):
@@ -104,6 +105,18 @@ async def resume_typed(m: Context, given: dict[str, Any]) -> Verdict:
     for number in range(given["steps"]):
         order = Order(number=number, amount=Decimal("740.00"), day=dt.date(2026, 1, 31), words="a refund")
         await m.step("same", same_typed, order)
+    return await _answer(m, given["rounds"])
+
+
+@mission("bench.resume_chapters", title="A long history in chapters, then waits")
+async def resume_chapters(m: Context, given: dict[str, Any]) -> Verdict:
+    """Like `bench.resume`; every `CHAPTER_STEPS` steps a new chapter begins."""
+    done = given.get("done", 0)
+    until = min(done + CHAPTER_STEPS, given["steps"])
+    for number in range(done, until):
+        await m.step("same", same, number)
+    if until < given["steps"]:
+        await m.continue_as({**given, "done": until})
     return await _answer(m, given["rounds"])
 
 

@@ -3,7 +3,7 @@
 The missions wait, out of memory, behind 0, 1,000 and 10,000 recorded steps; their inputs are plain numbers, or typed: a
 model with an amount, a date and a text. The clock starts when a signal's transaction is about to be committed and stops
 when the next step begins. What the mission without history takes is subtracted round by round; the rest is loading and
-replaying.
+replaying. A third kind does its steps in chapters of a hundred: it is not to matter how many came before.
 
 Beside the peers it is the whole time that counts, from the sender's call on. DBOS keeps waiting workflows in memory, so
 its figure is a recovery after its process was killed, from the call that recovers. LangGraph replays nothing: it loads
@@ -34,7 +34,9 @@ ROUNDS, WARM = 6, 1
 LENGTHS = (0, 1000, 10_000)
 GOALS_US = {"plain": 10.0, "typed": 25.0}
 PEER_LENGTHS = {"dbos": (1000,), "langgraph": (1000, 10_000), "absurd": (1000, 10_000)}
-TYPES = {"plain": "bench.resume", "typed": "bench.resume_typed"}
+TYPES = {"plain": "bench.resume", "typed": "bench.resume_typed", "chapters": "bench.resume_chapters"}
+WORDS = {"plain": "plain inputs", "typed": "typed inputs", "chapters": "in chapters"}
+NO_DIFFERENCE = 1.3  # docs/benchmarks.md: a smaller difference is none
 MOMENT = """
     select (convert_from(payload, 'UTF8')::jsonb ->> 'result')::float
     from missions_journal where mission_id = %s and path = %s
@@ -46,7 +48,7 @@ SAID = "select count(*) from missions_journal where mission_id = %s and path = %
 class Case:
     """What is resumed."""
 
-    system: str  # a peer, or ours with "plain" or "typed" inputs
+    system: str  # a peer, or one of ours in `TYPES`
     length: int
 
 
@@ -112,16 +114,20 @@ def _tell(bench: Bench, rounds: list[dict[Case, Resumed]]) -> None:
     for case in rounds[0]:
         if case.system in TYPES:
             _tell_ours(bench, case, rounds)
+    young, old = (Case("chapters", length) for length in LENGTHS[1:])
+    ages = [one[old].since_call / one[young].since_call for one in rounds]
+    ratio = bench.results.add(NAME, "in chapters, ten times as old", "ratio", ages, concurrency=old.length)
+    bench.results.at_most(NAME, "in chapters, ten times as old", ratio, NO_DIFFERENCE, concurrency=old.length)
     for case in rounds[0]:
         if case.system not in TYPES:
             _tell_theirs(bench, case, [one for one in rounds if case in one])
 
 
 def _tell_ours(bench: Bench, case: Case, rounds: list[dict[Case, Resumed]]) -> None:
-    results, words = bench.results, f"{case.system} inputs"
+    results, words = bench.results, WORDS[case.system]
     times = [one[case].since_call * 1000 for one in rounds]
     results.add(NAME, f"signal sent to next step, {words}", "ms", times, concurrency=case.length)
-    if case.length:
+    if case.length and case.system in GOALS_US:
         none = Case(case.system, 0)
         costs = [one[case].since_commit - one[none].since_commit for one in rounds]
         each = [seconds / case.length * 1_000_000 for seconds in costs]
@@ -135,6 +141,7 @@ def _tell_theirs(bench: Bench, case: Case, rounds: list[dict[Case, Resumed]]) ->
     metric = "recovery called to next step" if hot else "signal sent to next step"
     times = [one[case].since_call * 1000 for one in rounds]
     bench.results.add(NAME, metric, "ms", times, concurrency=case.length, system=case.system)
-    each = [one[Case("plain", case.length)].since_call / one[case].since_call for one in rounds]
-    words = "signal sent to next step, plain inputs"
-    bench.results.compare(NAME, case.system, words, each, better="lower", concurrency=case.length)
+    for system in ("plain", "chapters"):
+        each = [one[Case(system, case.length)].since_call / one[case].since_call for one in rounds]
+        words = f"signal sent to next step, {WORDS[system]}"
+        bench.results.compare(NAME, case.system, words, each, better="lower", concurrency=case.length)

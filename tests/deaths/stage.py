@@ -144,12 +144,13 @@ class Stage:
         return len(going) < AT_ONCE and not (going and (one.is_alone or going[0].is_alone))
 
     def _sleeps(self, one: Performance) -> bool:
-        """Whether nothing but time will wake it."""
+        """Whether nothing but time will wake it. Permits of those who died before it are void after a while, too."""
         if one.leaving_at or not one.victim:
             return False
-        unfinished = [mission for mission in one.missions() if not mission.ended]
+        unfinished, now = [mission for mission in one.missions() if not mission.ended], database_now()
         return bool(unfinished) and all(
-            mission.owner is None and mission.wake_at is not None and mission.wake_at > database_now()
+            mission.owner is None
+            and (mission.waits_for.startswith("limit:") or (mission.wake_at is not None and mission.wake_at > now))
             for mission in unfinished
         )
 
