@@ -59,6 +59,7 @@ def test_a_refused_form_breaks_no_accessibility_rule(visit: Visit, olivia: User)
     page.get_by_label("Weight").fill("heavy")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was started.")
+    page.wait_for_load_state()  # with its style sheets
     assert Axe().run(page, options={"runOnly": list(RULES)}).response["violations"] == []
     visit.complaints.clear()  # type: ignore[attr-defined]  # the browser notes the answer 422
 

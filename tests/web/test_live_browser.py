@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from missions.engine import feed
 from missions.models import Kind, Mission
@@ -111,6 +111,28 @@ def test_focus_on_a_row_survives_when_the_list_changes(visit: Visit, olivia: Use
     feed.announce(f"m{second.pk}")
     expect(page.locator(f"#mission-row-{second.uid}")).to_have_count(0)
     expect(page.locator(f"#mission-link-{first.uid}")).to_be_focused()
+
+
+def test_a_change_while_a_filter_is_being_applied_is_not_lost(visit: Visit, olivia: User) -> None:
+    gone = rail.running(olivia, title="Gone")
+    page, held = visit(olivia, "/missions/"), []
+    page.wait_for_load_state("networkidle")  # the socket is open, and the list is as of then
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))  # the list of before; it comes late
+
+    page.route("**/missions/?*state=running*", hold)
+    with page.expect_response(lambda answer: answer.url.endswith("/missions/")):  # asked for under no filter
+        page.get_by_label("State").select_option("running")
+        while not held:
+            page.wait_for_timeout(20)
+        parcels.complete(gone)
+        feed.announce(f"m{gone.pk}")
+    held[0][0].fulfill(response=held[0][1])
+    expect(page.locator(f"#mission-row-{gone.uid}")).to_have_count(0)
 
 
 def test_after_a_break_the_page_says_so_and_then_gets_exactly_what_it_missed(
