@@ -62,7 +62,7 @@ class Liveness:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self, backend_pid: int, formers: Sequence[int] = ()) -> None:
-        """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused.
+        """Connect, make this worker known, free what the dead left, and watch. Raises psycopg.Error, Refused, OSError.
 
         `formers` are earlier ids of this process, whose end was no mission's fault.
         """
@@ -115,6 +115,8 @@ class Liveness:
         """The lane's lock must be held by the very session that commits; a pooler in transaction mode breaks that."""
         found = (await self.aux.call((b"holders", (int8(self.worker_id),))))[0]
         holders = [read_int(found.get_value(row, 4) or b"") for row in range(found.ntuples)]
+        if not holders:  # the server has restarted since the lane was opened
+            raise ConnectionError("the lane's session has ended")
         if holders != [backend_pid]:
             raise PooledConnection
 
