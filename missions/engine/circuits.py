@@ -10,6 +10,7 @@ import datetime as dt
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from missions.engine import alarms, feed
 from missions.engine.clock import database_now
@@ -30,12 +31,16 @@ def failed(tool: str, mission_id: int, path: str, why: str) -> bool:
     fresh = circuit.failed_at is not None and now - circuit.failed_at <= quiet
     circuit.failures, circuit.failed_at = circuit.failures + 1 if fresh else 1, now
     if circuit.state == CircuitState.HALF_OPEN and _probes(circuit, mission_id, path):
-        _open(circuit, now, min(circuit.open_seconds * 2, LONGEST_SECONDS), why)
+        _open(circuit, now, _longer(circuit.open_seconds), why)
     elif circuit.state == CircuitState.CLOSED and circuit.failures >= settings.MISSIONS_BREAKER_FAILURES:
         _open(circuit, now, settings.MISSIONS_BREAKER_SECONDS, why)
     circuit.save()
     feed.announce_rules()
     return circuit.state != CircuitState.CLOSED
+
+
+def _longer(seconds: float) -> float:
+    return min(max(seconds * 2, settings.MISSIONS_BREAKER_SECONDS), LONGEST_SECONDS)
 
 
 def _probes(circuit: Circuit, mission_id: int, path: str) -> bool:
@@ -76,14 +81,15 @@ def _close(circuit: Circuit, why: str, by: str) -> None:
 
 @transaction.atomic
 def probe_soon() -> None:
-    """Let the next call of each open tool probe at once: people say that an outage is over. Own transaction.
+    """Let the next call of each tool whose circuit is not closed probe at once: people say that an outage is over.
 
-    A circuit that a person holds open stays as it is.
+    A probe under way was begun before they said so: it may still close the circuit, and its failure counts for nothing.
+    A circuit that a person holds open stays as it is. Own transaction.
     """
     now = database_now()
-    slept = Circuit.objects.select_for_update().filter(state=CircuitState.OPEN, probe_at__gt=now)
-    for circuit in slept.order_by("tool"):
-        circuit.probe_at = now
+    asleep = Q(state=CircuitState.OPEN, probe_at__gt=now) | Q(state=CircuitState.HALF_OPEN)
+    for circuit in Circuit.objects.select_for_update().filter(asleep).order_by("tool"):
+        circuit.state, circuit.probe, circuit.probe_at, circuit.open_seconds = CircuitState.OPEN, None, now, 0
         circuit.save()
         alarms.set_alarm(f"permits:tool:{circuit.tool}", now)
     feed.announce_rules()

@@ -29,15 +29,15 @@ class TookTooLong(AssertionError):
     """Something that a test waits for did not happen."""
 
 
-def until(what: str, seconds: float, look: Callable[[], Found]) -> Found:
-    """The first truthy thing that `look` returns. Raises TookTooLong: what, and what was seen last."""
+def until(what: str, seconds: float, look: Callable[[], Found], tell: Callable[[], object] | None = None) -> Found:
+    """The first truthy thing that `look` returns. Raises TookTooLong: what, and what `tell` or `look` saw last."""
     end = time.monotonic() + seconds
     while True:
         found = look()
         if found:
             return found
         if time.monotonic() > end:
-            raise TookTooLong(f"{what}: not within {seconds:g} s; last seen: {found!r}")
+            raise TookTooLong(f"{what}: not within {seconds:g} s; last seen: {tell() if tell else found!r}")
         time.sleep(POLL_SECONDS)
 
 

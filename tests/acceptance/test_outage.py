@@ -21,6 +21,7 @@ FAILING, WAITING = 180, 20  # one demo order each
 PATIENCE_SECONDS = 10.0  # a loaded machine keeps those that go on within it
 END_SECONDS = 120.0
 STATES = "select count(*) from missions_mission where state = %s"
+WHERE = "select state, waits_for, timeline, count(*) from missions_mission group by 1, 2, 3 order by 4 desc limit 10"
 BEFORE = "select count(*) from missions_mission where waits_for = 'signal:go'"
 
 
@@ -64,7 +65,10 @@ def test_missions_failed_by_an_outage_recover_in_one_action(system: System) -> N
     fail_in_outage(system, list(orders))
     told = retry_all(system)
     assert (told["taken"], told["refused"]) == (FAILING, 0)
-    until("all complete", END_SECONDS, lambda: system.database.value(STATES, "completed") == len(orders))
+    until(
+        "all complete", END_SECONDS, lambda: system.database.value(STATES, "completed") == len(orders),
+        tell=lambda: system.database.rows(WHERE),
+    )
     facts = system.facts()
     failures = Counter(entry["payload"]["error"]["type"] for entry in facts["entries"] if entry["kind"] == "failed")
     assert failures == {"TimeoutError": FAILING}

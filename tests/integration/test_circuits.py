@@ -158,3 +158,23 @@ def test_retry_of_many_lets_open_circuits_be_probed_at_once(clock: Clock) -> Non
     probe_at = Circuit.objects.get(pk=later.pk).probe_at
     assert probe_at is not None and probe_at <= clock.now()
     assert Circuit.objects.get(pk=held.pk).probe_at is None
+
+
+@pytest.mark.parametrize("probe", [None, 1])
+def test_retry_of_many_does_not_wait_for_a_probe_that_was_begun_before(probe: int | None) -> None:
+    """Of a mission that has failed meanwhile, or still under way: its failure counts for nothing."""
+    state = {"state": CircuitState.HALF_OPEN, "open_seconds": 80, "probe_at": database_now()}
+    before = begin(RING)
+    permit = Permit.objects.create(
+        mission_id=before.pk, attempt=1, path="probe", tool="corner.line", limits=[], granted_at=database_now(),
+    )
+    Circuit.objects.create(tool="corner.line", probe=permit.pk, since=database_now(), **state)
+    bulk.steer_all([], "retry")
+    if probe:
+        circuits.failed("corner.line", before.pk, "probe", "It took long.")
+    circuit = Circuit.objects.get()
+    assert (circuit.state, circuit.probe, circuit.open_seconds) == (CircuitState.OPEN, None, 0)
+    assert circuit.probe_at is not None and circuit.probe_at <= database_now()
+    line.dead = False
+    with live_worker.worker():
+        live_worker.ended(before)
