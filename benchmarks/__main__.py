@@ -31,13 +31,14 @@ from benchmarks.workloads import (  # noqa: E402
     ruling,
     start_to_done,
     steps,
+    stop,
     takeover,
     wake,
 )
 
 WORKLOADS = {  # in the order in which they run: an idle system has no missions that housekeeping has yet to check
     "idle": idle.run, "steps": steps.run, "start_to_done": start_to_done.run, "wake": wake.run,
-    "takeover": takeover.run, "resume": resume.run, "parked": parked.run, "ruling": ruling.run,
+    "takeover": takeover.run, "stop": stop.run, "resume": resume.run, "parked": parked.run, "ruling": ruling.run,
 }
 WIDTH = 150  # of tables that go to a file
 PEERS = ("pgbench", *KINDS, "none")

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from missions.authoring import Context, Verdict, mission
+from missions.authoring import Context, ToolCall, Verdict, mission, tool
 
 WORK_SECONDS = 0.05
 CHAPTER_STEPS = 100
@@ -78,6 +78,22 @@ async def busy(m: Context, given: dict[str, Any]) -> Verdict:
     while more:
         more = (await m.step("work", work, number, given["until"]))["more"]
         number += 1
+    return Verdict("done")
+
+
+@tool(name="bench.look", effect="read")
+async def look(call: ToolCall) -> float:
+    """Look at the clock for a moment."""
+    begun = time.monotonic()
+    await asyncio.sleep(WORK_SECONDS / 5)
+    return begun
+
+
+@mission("bench.calls", title="Call a tool until told to stop")
+async def calls(m: Context, given: dict[str, Any]) -> Verdict:
+    """Call the tool again and again until the file `until` is there."""
+    while not await m.step("enough", _is_there, given["until"]):
+        await m.tool("bench.look")
     return Verdict("done")
 
 

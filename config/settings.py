@@ -140,7 +140,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"MissionStateEnum": "missions.models.State"},
+    "ENUM_NAME_OVERRIDES": {
+        "MissionStateEnum": "missions.models.State", "StopScopeEnum": "missions.models.StopScope",
+        "LimitScopeEnum": "missions.models.Scope",
+    },
 }
 
 # -- Housekeeping: short scheduled jobs, never missions ----------------------------------------------------------------

@@ -15,6 +15,7 @@ urlpatterns = [
     path("missions/", include("observability.console.urls")),
     path("schedules/", include("observability.console.schedule_urls")),
     path("tools/", include("observability.console.tool_urls")),
+    path("stops/", include("observability.console.stop_urls")),
     path("api/v1/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("", include("observability.web.urls")),

@@ -280,3 +280,15 @@ class UnknownLimit(StandfastError):
     """There is no such limit."""
 
     code = "unknown_limit"
+
+
+class UnknownStop(StandfastError):
+    """There is no such stop, or it was lifted before."""
+
+    code = "unknown_stop"
+
+
+class AlreadyStopped(StandfastError):
+    """That is stopped already."""
+
+    code = "already_stopped"

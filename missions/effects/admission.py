@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from missions.effects import dispatch
-from missions.engine import circuits, permits
+from missions.engine import circuits, permits, stops
 from missions.engine.branches import Wait
 from missions.engine.permits import Ask, Ticket
 from missions.models import Kind
@@ -24,6 +24,7 @@ ANSWERS = dispatch.Done | dispatch.Failed  # the server lives
 async def admitted(op: ToolRun) -> None:
     """Return once the call may be made."""
     run = op.run
+    await _unless_stopped(op)
     while (limits := _asked(op)) is not None:
         ask = Ask(
             mission_id=run.claimed.id, attempt=run.head.attempt, path=op.path, tool=op.spec.name, limits=limits,
@@ -39,6 +40,25 @@ async def admitted(op: ToolRun) -> None:
         if run.inbox.take(ticket.signal) is None:
             await run.wait(op.path, _wait(op, ticket))
             run.inbox.take(ticket.signal)
+
+
+def stop_over(op: ToolRun) -> int | None:
+    """The stop that holds this call up, as this worker knows of it; a look into memory."""
+    stops_now = op.run.owner.rules().stops
+    return stops_now.of_call(op.run.claimed.type, op.spec.name, op.intent.agent) if stops_now else None
+
+
+async def _unless_stopped(op: ToolRun) -> None:
+    """Return once no stop holds the call up."""
+    run = op.run
+    while (stop := stop_over(op)) is not None:
+        if (what := await run.owner.in_database(stops.hold, stop, run.claimed.id)) is None:
+            await run.owner.learn_rules()
+            continue
+        name = stops.signal_of(stop)
+        if run.inbox.take(name) is None:
+            await run.wait(op.path, Wait(label=f"stop:{what}", signals=(name,)))
+            run.inbox.take(name)
 
 
 def _asked(op: ToolRun) -> tuple[int, ...] | None:

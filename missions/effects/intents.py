@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from missions.effects import doubt, keys, standing
+from missions.effects import admission, doubt, keys, standing
 from missions.engine import codec, crashpoints
 from missions.engine.writes import OpenEffect
 from missions.governance import EffectClass, Ruling, RulingOutcome, gate
@@ -57,6 +57,9 @@ async def stands(op: ToolRun) -> bool:
 
     Where it may not, what follows from that is recorded, or it is asked again.
     """
+    if admission.stop_over(op) is not None:
+        await op.put_off("People stopped it before the call was made.", 0.0)
+        return False
     progress, approved = op.progress, op.progress.approved or {}
     decision = uuid.UUID(approved["decision"]) if approved else None
     confirmed: Ruling = await op.run.owner.in_database(

@@ -10,7 +10,7 @@ from django.db import connection
 
 FEED = "standfast_feed"  # payload: tokens `m<mission id>` and `q`, separated by blanks
 DUE = "standfast_due"  # some mission or alarm may have become due; payload: the one mission's id, or nothing
-RULES = "standfast_rules"  # no payload: limits or circuits have changed
+RULES = "standfast_rules"  # no payload: limits, circuits or stops have changed
 PAYLOAD_BYTES = 7000  # PostgreSQL's own bound is 7,999
 
 
@@ -30,5 +30,5 @@ def announce_due() -> None:
 
 
 def announce_rules() -> None:
-    """Tell workers when the current transaction commits that limits or circuits have changed."""
+    """Tell workers when the current transaction commits that limits, circuits or stops have changed."""
     _notify(RULES, "")

@@ -13,8 +13,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from missions.engine import alarms, feed
+from missions.engine import alarms, feed, stops
 from missions.engine.clock import database_now
+from missions.engine.stops import Stops
 from missions.errors import InvalidInput, UnknownLimit
 from missions.models import Circuit, CircuitState, Limit, Mission, Permit, Scope
 
@@ -27,11 +28,12 @@ FIELDS = ("concurrency", "rate_count", "rate_seconds", "escalate_after_seconds")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All limits, and the circuits that are not simply closed, as of the last change."""
+    """All limits and stops, and the circuits that are not simply closed, as of the last change."""
 
     limits: Mapping[tuple[str, str], int] = field(default_factory=dict)  # scope and name → id
     concurrency: Mapping[str, int] = field(default_factory=dict)  # of types; `*` is all of them together
     circuits: Mapping[str, str] = field(default_factory=dict)  # tool → state; closed ones had failures lately
+    stops: Stops = field(default_factory=Stops)
 
     def of_call(self, tool: str, agent: str) -> tuple[int, ...]:
         """The limits that a call of this tool in this agent's name (or none's) comes under."""
@@ -47,13 +49,16 @@ class Rules:
 
 
 def load() -> Rules:
-    """The rules now. Two statements."""
-    rows = list(Limit.objects.all())
+    """The rules now. Three statements."""
+    rows, stopped = list(Limit.objects.all()), stops.load()
     troubled = Circuit.objects.filter(~Q(state=CircuitState.CLOSED) | Q(failures__gt=0))
     return Rules(
         limits={(row.scope, row.name): row.pk for row in rows},
-        concurrency={row.name: row.concurrency or 0 for row in rows if row.scope == Scope.TYPE},
-        circuits=dict(troubled.values_list("tool", "state")),
+        concurrency={
+            **{row.name: row.concurrency or 0 for row in rows if row.scope == Scope.TYPE},
+            **dict.fromkeys(stopped.types, 0),
+        },
+        circuits=dict(troubled.values_list("tool", "state")), stops=stopped,
     )
 
 

@@ -20,10 +20,10 @@ class Owner(Protocol):
     patience: float  # seconds that a running step is given to come to its record before a pause
 
     def rules(self) -> Rules:
-        """The limits and circuits as this worker knows them."""
+        """The limits, circuits and stops as this worker knows them."""
 
     async def learn_rules(self) -> None:
-        """Read limits and circuits anew at once."""
+        """Read limits, circuits and stops anew at once."""
 
     def spares(self) -> bool:
         """Whether there is memory enough to keep a mission through a short wait."""

@@ -11,6 +11,7 @@ from missions.models.progress import Progress
 from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd, SharedChild
 from missions.models.schedule import Missed, Schedule
 from missions.models.signal import Signal
+from missions.models.stop import Held, Stop, StopScope
 from missions.models.timeline import Timeline
 from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
@@ -18,7 +19,7 @@ from missions.models.worker import Alarm, Takeover, Worker
 __all__ = [
     "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
     "Checkpoint", "Child", "Circuit", "CircuitChange", "CircuitState", "Dependency", "Effect", "EffectState", "Entry",
-    "Freeze", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
-    "Permit", "Portion", "Progress", "Schedule", "Scope", "SharedChild", "Signal", "State", "Takeover", "Timeline",
-    "Worker",
+    "Freeze", "Held", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
+    "Permit", "Portion", "Progress", "Schedule", "Scope", "SharedChild", "Signal", "State", "Stop", "StopScope",
+    "Takeover", "Timeline", "Worker",
 ]

@@ -23,6 +23,8 @@ START = frozenset({"operators", "supervisors"})
 SCHEDULE = frozenset({"operators"})
 STEER = frozenset({"operators"})
 LIMIT = frozenset({"operators"})
+STOP = frozenset({"operators", "policy-admins", "supervisors"})
+LIFT = frozenset({"policy-admins"})
 OPERATORS_ONLY = frozenset({"retry", "rollback"})  # the controls that only who steers may ask for
 
 
@@ -40,9 +42,20 @@ def may_schedule(user: User | AnonymousUser) -> bool:
     """Whether a person sees, makes and changes schedules: operators and administrators."""
     return _in_any(user, SCHEDULE)
 
+
 def may_limit(user: User | AnonymousUser) -> bool:
     """Whether a person may set limits and circuits: operators and administrators."""
     return _in_any(user, LIMIT)
+
+
+def may_stop(user: User | AnonymousUser) -> bool:
+    """Whether a person may press stop buttons."""
+    return _in_any(user, STOP)
+
+
+def may_lift(user: User | AnonymousUser) -> bool:
+    """Whether a person may let go on what was stopped: policy admins and administrators."""
+    return _in_any(user, LIFT)
 
 
 def may_thaw(user: User | AnonymousUser) -> bool:

@@ -23,6 +23,7 @@ from missions.web.record_api import (
 )
 from missions.web.registry_api import MissionTypesView, ToolsView
 from missions.web.schedules_api import ScheduleRunView, SchedulesView, ScheduleView
+from missions.web.stops_api import StopsView, StopView
 
 urlpatterns = [
     path("missions", MissionsView.as_view(), name="api-missions"),
@@ -57,4 +58,6 @@ urlpatterns = [
     path("tools/<str:name>/circuit", CircuitView.as_view(), name="api-circuit"),
     path("limits", LimitsView.as_view(), name="api-limits"),
     path("limits/<int:limit_id>", LimitView.as_view(), name="api-limit"),
+    path("stops", StopsView.as_view(), name="api-stops"),
+    path("stops/<int:stop_id>", StopView.as_view(), name="api-stop-lift"),
 ]

@@ -116,8 +116,8 @@ class SignalReceipt(serializers.Serializer[Any]):
 class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
-    kind = serializers.ChoiceField(["decision", "limit", "signal", "child", "mission", "timer", "tool"])
-    what = serializers.CharField(help_text="The id of the decision or mission, the name of the limit, signal or tool.")
+    kind = serializers.ChoiceField(["decision", "limit", "stop", "signal", "child", "mission", "timer", "tool"])
+    what = serializers.CharField(help_text="The id of the decision or mission; the name of all others.")
     since = serializers.DateTimeField(allow_null=True)
     due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")
 

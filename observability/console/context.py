@@ -8,7 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from missions.engine import freezing
+from missions.engine import freezing, stops
 from missions.web.access import may_schedule
 from observability.console.waiting import open_for
 
@@ -22,5 +22,6 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "queue_open": SimpleLazyObject(lambda: open_for(user)),
         "may_schedule": SimpleLazyObject(lambda: may_schedule(user)),
         "frozen": SimpleLazyObject(freezing.current),
+        "stopped": SimpleLazyObject(stops.in_force),
         "user_groups": SimpleLazyObject(lambda: ", ".join(user.groups.order_by("name").values_list("name", flat=True))),
     }

@@ -48,7 +48,7 @@ REASONS = {
 class Wait:
     """What a mission waits for; `before` and `after` stand around `name`, which leads there if it is a page."""
 
-    kind: str  # decision, limit, signal, mission, timer, tool, attention
+    kind: str  # decision, limit, stop, signal, mission, timer, tool, attention
     icon: str
     name: str
     before: str = ""
@@ -79,6 +79,9 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         return Wait(kind="mission", icon="mission", before=before, name="another mission", mission=name)
     if kind == "timer":
         return Wait(kind=kind, icon="timer", name="a set time")
+    if kind == "stop":
+        stopped = phrase(name.partition(":")[2]) or "everything"
+        return Wait(kind=kind, icon="ban", before="a person to lift the stop of ", name=stopped)
     if kind == "limit":
         scope, _, limited = name.partition(":")
         what = f"the limit on all {scope}s" if limited == "*" else f"the limit on {phrase(limited)}"

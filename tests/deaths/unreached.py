@@ -12,6 +12,7 @@ REFUSED_CONTROL = "a control that has come to mean nothing, and ends at once: te
 BROKEN = "only where a control's own program is at fault"
 SERVER_AWAY = "only where an MCP server can not be asked for its schema: tests/integration/test_mcp_failures.py"
 PEOPLE = "another choice of the same question: tests/integration/test_controls.py"
+STOPPED = "only where people press a stop: tests/integration/test_stops.py"
 NOT_A_WORKER = "a rehearsal for people; no worker runs it"
 
 WHY: dict[str, str] = {
@@ -43,6 +44,10 @@ WHY: dict[str, str] = {
     "effects.doubt:_recall:_probe": RESTORED,
     "effects.doubt:_recall:ask_person": RESTORED,
     "effects.doubt:_not_done:op.retry": RESTORED,
+    "effects.admission:_unless_stopped:run.owner.in_database": STOPPED,
+    "effects.admission:_unless_stopped:run.owner.learn_rules": STOPPED,
+    "effects.admission:_unless_stopped:run.wait": STOPPED,
+    "effects.intents:stands:op.put_off": STOPPED,
     "effects.admission:_told:op.record": "only at a circuit that another mission opened",
     "effects.call:ToolRun._prepare:self.run.wait": SERVER_AWAY,
     "control.undo:_ready:program.run.wait": SERVER_AWAY,

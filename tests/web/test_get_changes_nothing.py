@@ -20,7 +20,7 @@ from django.utils.regex_helper import normalize
 
 from approvals import votes
 from missions.authoring import ToolCall, tool
-from missions.engine import limits, schedules
+from missions.engine import limits, schedules, stops
 from missions.models import EffectState, Mission
 from missions.web import tokens
 from tests import archive, decisions, parcels
@@ -82,6 +82,7 @@ class World:
             # A schedule and a tool of the same name, since both addresses call it `name`.
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
+            "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
         }  # fmt: skip
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
