@@ -11,6 +11,7 @@ import datetime as dt
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -19,6 +20,9 @@ from missions.engine import alarms, feed, mailbox
 from missions.engine.clock import database_now
 from missions.errors import AlreadyStopped, InvalidInput, MissionEnded, UnknownMission, UnknownStop
 from missions.models import Held, Mission, Stop, StopScope
+
+if TYPE_CHECKING:
+    from missions.engine.leaving import Leaving
 
 logger = logging.getLogger(__name__)
 NAME_LENGTH, REASON_LENGTH = 200, 2000
@@ -43,6 +47,12 @@ class Stops:
         return self._first(
             (StopScope.ALL, ""), (StopScope.MISSION_TYPE, type), (StopScope.TOOL, tool), (StopScope.AGENT, agent)
         )
+
+    def send_away(self, *runs: Leaving) -> None:
+        """Have the missions whose type is stopped leave memory; what a control does has only its calls held up."""
+        for run in runs if self.ids else ():
+            if not run.of_control and self.of_type(run.claimed.type) is not None:
+                run.close({"verb": "stop"})
 
     def _first(self, *asked: tuple[str, str]) -> int | None:
         return next((self.ids[key] for key in asked if key in self.ids), None) if self.ids else None

@@ -141,14 +141,8 @@ class Incarnation:
         """Read limits, circuits and stops anew, and look for work: a place may have come free."""
         self._rules = await self._threads.patiently(limits.load)
         self._places.limit(self._rules.concurrency)
-        for run in list(self._runs.values()):
-            self._unless_stopped(run)
+        self._rules.stops.send_away(*self._runs.values())
         self.kick()
-
-    def _unless_stopped(self, run: Run) -> None:
-        """A stop of its type sends a mission out of memory; what a control does has only its calls held up."""
-        if not run.of_control and self._rules.stops.of_type(run.claimed.type) is not None:
-            run.close({"verb": "stop"})
 
     def kick(self) -> None:
         """Look for due missions now."""
@@ -186,7 +180,7 @@ class Incarnation:
         run.quarantined = self._on_idle is not None
         kind = code_for(claimed.type, claimed.version)
         run.own(self.spawn(attempt(run, kind, self._make_context), run))
-        self._unless_stopped(run)  # it may have been claimed just before
+        self._rules.stops.send_away(run)  # it may have been claimed just before
 
     async def _steer(self, claimed: Claimed) -> None:
         """A control waits: its program runs, and not the author's."""
