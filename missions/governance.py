@@ -58,6 +58,8 @@ class Intent:
     reversible: bool = False  # whether the tool names a compensation
     data_class: str = ""
     agent: str = ""
+    decision_class: str = ""  # where it is no action but a decision of the mission itself: `Context.decide`
+    decision: Json = field(default_factory=dict)  # of such a one: class, name, confidence (absent: none), findings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,9 @@ class Ruling:
     rules: tuple[str, ...] = ()  # the names of the rules that decided
     tiers: tuple[Json, ...] = ()
     trace: tuple[Json, ...] = ()  # per rule: name, state, error
+    hold_seconds: float = 0  # how long an approval may be taken back before it is given
+    evidence: tuple[Json, ...] = ()  # demands: source (a tool that reads), max_age_seconds or null, revalidate
+    context_digest: str = ""  # sha256 in hex over all that the rules read, but the time; empty where none read
 
     def as_json(self) -> Json:
         """The form in which the journal keeps it."""
@@ -77,10 +82,12 @@ class Ruling:
 
     @classmethod
     def from_json(cls, data: Json) -> Ruling:
-        """The inverse of `as_json`."""
-        lists = {name: tuple(data.get(name, ())) for name in ("rules", "tiers", "trace")}
-        reason, version = data["reason"], data["policy_version"]
-        return cls(outcome=RulingOutcome(data["outcome"]), reason=reason, policy_version=version, **lists)
+        """The inverse of `as_json`; tolerates records of a version that knew fewer fields."""
+        lists = {name: tuple(data.get(name, ())) for name in ("rules", "tiers", "trace", "evidence")}
+        return cls(
+            outcome=RulingOutcome(data["outcome"]), reason=data["reason"], policy_version=data["policy_version"],
+            hold_seconds=data.get("hold_seconds", 0), context_digest=data.get("context_digest", ""), **lists,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,13 +46,12 @@ def mission(by: User | None = None, **options: Any) -> Mission:
 
 
 def append(mission: Mission, kind: Kind, payload: dict[str, Any], *, path: str = "", timeline: int = 1) -> Entry:
-    """One more entry of a mission's journal, linked to the one before."""
+    """One more entry of a mission's journal, linked to the one before, or its first."""
     last = Entry.objects.filter(mission_id=mission.pk).order_by("seq").last()
-    assert last is not None
     salt, body, now = chain.new_salt(), codec.dump(payload), database_now()
-    digest, seq = chain.digest(salt, body), last.seq + 1
+    digest, seq = chain.digest(salt, body), last.seq + 1 if last else 1
     link = chain.link(
-        bytes(last.chain), mission.uid, seq, timeline, kind, path, b"", digest, chain.microseconds(now)
+        bytes(last.chain) if last else chain.GENESIS, mission.uid, seq, timeline, kind, path, b"", digest, chain.microseconds(now)
     )
     mission.head_seq = seq
     mission.save(update_fields=["head_seq"])

@@ -53,13 +53,15 @@ def ruling(intent: Intent, tables: Sequence[Table], now: dt.datetime) -> Ruling:
 
     Tables in shadow alone leave the default. A context beyond the limits is denied, unless nothing is enforced.
     """
-    binding = any(table.enforced for table in tables)
+    if not tables:
+        return _default(intent, (), "")
     try:
-        reading = expr.reading(facts.context_of(intent, now)) if tables else None
+        known = facts.facts_of(intent, now)
     except facts.ContextRefused as error:
-        return unjudged(str(error)) if binding else _default(intent, ())
-    fired, trace = _judged(intent, tables, reading) if reading else ([], ())
-    return _decided(fired, trace) or _default(intent, trace)
+        binding = any(table.enforced for table in tables)
+        return unjudged(str(error)) if binding else _default(intent, (), "")
+    fired, trace = _judged(intent, tables, expr.reading(known.context))
+    return _decided(fired, trace, known.digest) or _default(intent, trace, known.digest)
 
 
 def unjudged(why: str) -> Ruling:
@@ -77,39 +79,44 @@ def _judged(
             if not rule.scope.covers(intent):
                 continue
             result = rule.when.test(reading) if rule.when else expr.TRUE
-            if result is expr.FALSE and rule.when:
-                trace.append({**entry, "failing": rule.when.failing(reading)})
+            if result.truth is expr.Truth.FALSE:
+                trace.append({**entry, "failing": result.failing})
                 continue
-            fires = _fires(rule, result)
+            fires = result.truth is expr.Truth.TRUE or rule.effect is not Effect.ALLOW  # an error counts against it
             trace.append({**entry, "state": str(result.truth), "fired": fires, "error": result.message})
             if fires and table.enforced:
                 fired.append(Fired(table, rule, result))
     return fired, tuple(trace)
 
 
-def _fires(rule: Rule, result: expr.Result) -> bool:
-    """Errors count against the intent."""
-    return result.truth is expr.Truth.TRUE or (result.truth is expr.Truth.ERROR and rule.effect is not Effect.ALLOW)
+def _decided(fired: Sequence[Fired], trace: tuple[dict[str, Any], ...], digest: str) -> Ruling | None:
+    """The strongest effect among the rules that fired; None where none did.
 
-
-def _decided(fired: Sequence[Fired], trace: tuple[dict[str, Any], ...]) -> Ruling | None:
-    """The strongest effect among the rules that fired; None where none did."""
+    What is not denied needs the evidence of all that fired: a rule that is outvoted demands it no less.
+    """
     for effect, outcome in OUTCOMES.items():
         deciding = [one for one in fired if one.rule.effect is effect]
         if deciding:
-            tiers = merging.merged(tier for one in deciding for tier in one.rule.tiers)
+            rules = [one.rule for one in deciding]
+            demanding = [] if effect is Effect.DENY else [one.rule for one in fired]
             return Ruling(
                 outcome=outcome,
                 reason=" ".join(dict.fromkeys(one.reason for one in deciding)),
                 policy_version=", ".join(dict.fromkeys(one.table.label for one in deciding)),
-                rules=tuple(one.rule.name for one in deciding),
-                tiers=tuple(tier.as_json() for tier in tiers),
+                rules=tuple(rule.name for rule in rules),
+                tiers=tuple(tier.as_json() for tier in merging.tiers(rules)),
                 trace=trace,
+                hold_seconds=merging.hold(rules),
+                evidence=tuple(demand.as_json() for demand in merging.evidence(demanding)),
+                context_digest=digest,
             )
     return None
 
 
-def _default(intent: Intent, trace: tuple[dict[str, Any], ...]) -> Ruling:
-    if intent.effect_class is EffectClass.READ:
-        return Ruling(outcome=RulingOutcome.ALLOW, reason="No rule speaks of it, and reads are allowed.", trace=trace)
-    return Ruling(outcome=RulingOutcome.DENY, reason="No rule allows this, so it is denied.", trace=trace)
+def _default(intent: Intent, trace: tuple[dict[str, Any], ...], digest: str) -> Ruling:
+    outcome, reason = RulingOutcome.DENY, "No rule allows this, so it is denied."
+    if intent.decision_class:
+        outcome, reason = RulingOutcome.ALLOW, "No rule speaks of this decision."
+    elif intent.effect_class is EffectClass.READ:
+        outcome, reason = RulingOutcome.ALLOW, "No rule speaks of it, and reads are allowed."
+    return Ruling(outcome=outcome, reason=reason, trace=trace, context_digest=digest)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -25,6 +25,7 @@ from missions.errors import StandfastError
 
 SOURCE_CHARACTERS: Final = 2000
 MESSAGE_CHARACTERS: Final = 200
+LONGEST_CHAIN: Final = 24  # of choices in one another; CEL takes 32 levels in all
 PLACE = re.compile(r"<input>:(-?\d+):(-?\d+): (.*)")
 CONVERTS = re.compile(r"\bdouble\b")
 HEAD: Final = """
@@ -48,10 +49,11 @@ class Truth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The truth of a condition, with a message where it is an error."""
+    """The truth of a condition, with a message where it is an error, and what of it is false where it is."""
 
     truth: Truth
     message: str = ""
+    failing: str = field(default="", compare=False)  # the first top-level conjunct that is false
 
 
 TRUE, FALSE = Result(Truth.TRUE), Result(Truth.FALSE)
@@ -67,12 +69,22 @@ class ExpressionError(StandfastError):
         self.message, self.line, self.column = message, max(line, 1), max(column, 1)
 
 
-@dataclass(frozen=True, slots=True)
 class Reading:
     """One context, prepared to be read by many conditions."""
 
-    activation: Any
-    unreal: str  # the place of an argument that double() would make NaN or infinite
+    __slots__ = ("_args", "_unreal", "activation")
+
+    def __init__(self, context: Mapping[str, Any]) -> None:
+        self.activation = RUN.Activation(dict(context))
+        self._args = context["args"]
+        self._unreal: str | None = None
+
+    @property
+    def unreal(self) -> str:
+        """The place of an argument that double() would make NaN or infinite; looked for once somebody asks."""
+        if self._unreal is None:
+            self._unreal = unreal_text(self._args)
+        return self._unreal
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,21 +93,34 @@ class Expression:
 
     source: str
     _program: Any = field(repr=False, compare=False)
-    _conjuncts: tuple[tuple[str, Any], ...] = field(repr=False, compare=False)
+    _conjuncts: tuple[Any, ...] = field(repr=False, compare=False)  # a program for each
+    _falses: tuple[Result, ...] = field(repr=False, compare=False)  # the result where it is the first that is false
+    _finder: Any = field(repr=False, compare=False)  # gives the number of the first that is false, or None
     _converts: bool = field(repr=False, compare=False)
 
     def test(self, reading: Reading) -> Result:
         """Evaluate against a context; never raises for what the condition or the context does."""
         if self._converts and reading.unreal:
             return Result(Truth.ERROR, f"{reading.unreal} is not a finite number")
-        return _evaluate(self._program, reading)
+        if self._finder is not None:  # one conjunct that is false makes the whole so; most conditions end here
+            place = _number(self._finder, reading)
+            if place is not None and place < len(self._falses):
+                return self._falses[place]
+        result = _evaluate(self._program, reading)
+        return self._falses[self._first_false(reading)] if result is FALSE else result
 
-    def failing(self, reading: Reading) -> str:
-        """The first top-level conjunct that is false, for a condition that tested FALSE."""
-        for source, program in self._conjuncts[:-1]:
-            if _evaluate(program, reading) is FALSE:
-                return source[:MESSAGE_CHARACTERS]
-        return self._conjuncts[-1][0][:MESSAGE_CHARACTERS]
+    def _first_false(self, reading: Reading) -> int:
+        """Of a condition that is FALSE; conjuncts before it may have failed with errors."""
+        places = (at for at, program in enumerate(self._conjuncts[:-1]) if _evaluate(program, reading) is FALSE)
+        return next(places, len(self._conjuncts) - 1)
+
+
+def _number(program: Any, reading: Reading) -> int | None:
+    try:
+        answer = program.eval(reading.activation)
+        return int(answer.value()) if answer.type() == cel.Type.INT else None
+    except Exception:  # the whole condition is asked instead, which says what the error is
+        return None
 
 
 def _evaluate(program: Any, reading: Reading) -> Result:
@@ -115,6 +140,7 @@ def _evaluate(program: Any, reading: Reading) -> Result:
     return Result(Truth.ERROR, f"the condition is neither true nor false but {kind.name()}")
 
 
+@functools.lru_cache(maxsize=4096)
 def _plain(message: str) -> str:
     """CEL's message without its status codes, in one short line."""
     bare = re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", message.strip())
@@ -123,7 +149,7 @@ def _plain(message: str) -> str:
 
 def reading(context: Mapping[str, Any]) -> Reading:
     """Prepare a context that `facts.context_of` built."""
-    return Reading(RUN.Activation(dict(context)), unreal_text(context["args"]))
+    return Reading(context)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -137,8 +163,26 @@ def compile_checked(source: str) -> Expression:
         raise ExpressionError("The condition may turn out to be no boolean; compare it, as in `args.flag == true`.")
     _refuse_nested_loops(source)
     parts = syntax.conjuncts(source)
-    programs = tuple((part, _compile(RUN, part)) for part in parts)
-    return Expression(source, _compile(RUN, source), programs, CONVERTS.search(source) is not None)
+    return Expression(
+        source, _compile(RUN, source), tuple(_compile(RUN, part) for part in parts),
+        tuple(Result(Truth.FALSE, failing=part[:MESSAGE_CHARACTERS]) for part in parts), _finder(parts),
+        CONVERTS.search(source) is not None,
+    )
+
+
+def _finder(parts: Sequence[str]) -> Any:
+    """A chain of choices that ends at the first part that is false; None where it would be too long for CEL.
+
+    CEL evaluates both sides of &&, and each part once more to tell which one is false; this looks at no more than it has
+    to. An error in a part before makes the chain one, and then the whole condition decides: && absorbs errors.
+    """
+    if not 1 < len(parts) <= LONGEST_CHAIN:
+        return None
+    chain = "".join(f"!(\n{part}\n) ? {place} :\n" for place, part in enumerate(parts))
+    try:
+        return RUN.compile(f"{chain}{len(parts)}")
+    except RuntimeError:
+        return None  # too deep with what the parts hold themselves
 
 
 def _compile(environment: Any, source: str) -> Any:
@@ -175,7 +219,7 @@ def _refuse_nested_loops(source: str) -> None:
 def _checking() -> Any:
     """The environment of the check: each variable a message, so that a wrong field or type is found."""
     kinds = descriptor_pb2.FieldDescriptorProto
-    types = {str: kinds.TYPE_STRING, bool: kinds.TYPE_BOOL, int: kinds.TYPE_INT64}
+    types = {str: kinds.TYPE_STRING, bool: kinds.TYPE_BOOL, int: kinds.TYPE_INT64, float: kinds.TYPE_DOUBLE}
     file = descriptor_pb2.FileDescriptorProto(name="standfast.proto", package="standfast", syntax="proto3")
     for variable, fields in FIELDS.items():
         message = file.message_type.add(name=variable.capitalize())

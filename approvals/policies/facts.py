@@ -7,11 +7,14 @@ they were given: a decimal stays a string, and policies compare `double(args.amo
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
+from approvals.policies import survey
 from missions.engine import codec
 from missions.errors import PayloadTooLarge, StandfastError
 from missions.governance import Intent
@@ -23,14 +26,14 @@ DEPTH: Final = 16
 INTEGERS: Final = range(-(2**63), 2**63)  # what CEL's int holds
 LARGEST: Final = 1e100  # far beyond any amount; keeps sums and products of two from turning infinite, then NaN
 
-# The fields of each variable that rules may name; `args` has those of the tool, `now` is a timestamp. Nothing fills
-# `decision` and `budget` yet, so a rule that reads them is refused when it is saved instead of failing for ever.
+# The fields of each variable that rules may name; `args` has those of the tool, `now` is a timestamp. `decision` is
+# there for decisions of a mission alone. Nothing fills `budget` yet, so a rule that reads it is refused at save.
 FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
     "tool": {"name": str, "effect_class": str, "retry_safety": str, "reversible": bool},
     "mission": {"id": str, "type": str, "title": str, "owner_id": int},
     "agent": {"name": str},
     "data": {"class": str},
-    "decision": {},
+    "decision": {"class": str, "name": str, "confidence": float, "findings": int},
     "budget": {},
 }
 
@@ -44,8 +47,16 @@ class ContextRefused(StandfastError):
     code = "context_refused"
 
 
-def context_of(intent: Intent, now: dt.datetime) -> dict[str, Any]:
-    """The context of an intent: the variables of `FIELDS`, plus args and now. Raises ContextRefused."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the rules read of one intent, held to the limits."""
+
+    context: dict[str, Any]  # the variables of `FIELDS`, plus args and now
+    digest: str  # sha256 in hex over its canonical JSON, without `now`
+
+
+def facts_of(intent: Intent, now: dt.datetime) -> Facts:
+    """What the rules may read of an intent. Raises ContextRefused."""
     context: dict[str, Any] = {
         "tool": {
             "name": intent.tool,
@@ -57,21 +68,36 @@ def context_of(intent: Intent, now: dt.datetime) -> dict[str, Any]:
         "mission": {"id": str(intent.mission_uid), "type": intent.mission_type, "title": intent.mission_title},
         "agent": {"name": intent.agent},
         "data": {"class": intent.data_class},
-        "decision": {},
+        "decision": intent.decision,
         "budget": {},
     }
     if intent.owner_id is not None:  # absent rather than null: has(mission.owner_id) tells
         context["mission"]["owner_id"] = intent.owner_id
-    check(context)
-    return context | {"now": now}
-
-
-def check(context: Mapping[str, Any]) -> None:
-    """Hold a context to the limits. Raises ContextRefused, which names the place and the limit."""
-    for name, value in context.items():
-        _check(value, name, DEPTH)
     try:
-        codec.dump(context, limit=CONTEXT_BYTES)
+        canonical = check(context)
+    except ContextRefused:
+        if not intent.decision_class:
+            raise
+        context["args"] = {}  # a proposal is no argument: a rule that reads it errs, which counts against it
+        canonical = check(context)
+    context["now"] = now
+    return Facts(context=context, digest=hashlib.sha256(canonical).hexdigest())
+
+
+def context_of(intent: Intent, now: dt.datetime) -> dict[str, Any]:
+    """The context alone. Raises ContextRefused."""
+    return facts_of(intent, now).context
+
+
+def check(context: Mapping[str, Any]) -> bytes:
+    """Hold a context to the limits; its canonical JSON. Raises ContextRefused, which names the place and the limit."""
+    if not survey.is_within(
+        context, text=STRING_BYTES, items=ITEMS, depth=DEPTH, integers=INTEGERS, largest=LARGEST
+    ):
+        for name, value in context.items():
+            _check(value, name, DEPTH)
+    try:
+        return codec.dump(context, limit=CONTEXT_BYTES)
     except PayloadTooLarge as error:
         raise ContextRefused(f"All that rules may read together is too much. {error}") from error
 
@@ -123,10 +149,14 @@ def unreal_text(value: Any, path: str = "args") -> str:
 
     Every comparison with NaN is false, so a demand such as `double(args.amount) > 500.0` would fall silent on "nan".
     """
+    return "" if survey.is_real(value) else _unreal_text(value, path)
+
+
+def _unreal_text(value: Any, path: str) -> str:
     if isinstance(value, str):
         return path if _unreal(value) else ""
     if isinstance(value, dict | list):
-        return next((found for place, item in _items(value, path) if (found := unreal_text(item, place))), "")
+        return next((found for place, item in _items(value, path) if (found := _unreal_text(item, place))), "")
     return ""
 
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from approvals.models import OnExpiry
+from approvals.policies.approvers import TierRule
 from approvals.policies.expr import Expression
 from missions.governance import Intent
 
@@ -45,31 +45,41 @@ class Scope:
     effect_class: str = "*"
     agent: str = "*"
     data_class: str = "*"
+    decision_class: str = ""  # empty: actions alone, and no decision of a mission
+
+    narrow: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)  # the fields that are not `*`
+
+    def __post_init__(self) -> None:
+        patterns = ((name, getattr(self, name)) for name in ("tool", "mission_type", "effect_class", "agent", "data_class"))
+        object.__setattr__(self, "narrow", tuple((name, pattern) for name, pattern in patterns if pattern != "*"))
 
     def covers(self, intent: Intent) -> bool:
         """Whether the rule is about this intent."""
-        return (
-            matches(self.tool, intent.tool)
-            and matches(self.mission_type, intent.mission_type)
-            and matches(self.effect_class, intent.effect_class)
-            and matches(self.agent, intent.agent)
-            and matches(self.data_class, intent.data_class)
+        if (self.decision_class or intent.decision_class) and not self._decides(intent):
+            return False
+        for name, pattern in self.narrow:  # a loop, since every rule of every ruling comes here
+            if not matches(pattern, getattr(intent, name)):
+                return False
+        return True
+
+    def _decides(self, intent: Intent) -> bool:
+        """Rules of decisions are not about actions, and the other way round, whatever their patterns."""
+        return bool(self.decision_class and intent.decision_class) and matches(
+            self.decision_class, intent.decision_class
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TierRule:
-    """A group that has to approve. Times are seconds since the tier opened; None means without end."""
+class Demand:
+    """Evidence that has to be at hand: what the mission read by the tool `source`."""
 
-    group: str
-    quorum: int = 1
-    sla_seconds: int | None = None
-    expires_seconds: int | None = None
-    on_expiry: OnExpiry = OnExpiry.HOLD
+    source: str
+    max_age_seconds: int | None = None  # when it is ruled on; None: however old
+    revalidate: bool = False  # whether it is read again just before the effect, and has to be the same
 
     def as_json(self) -> dict[str, Any]:
         """The form in which a ruling carries it."""
-        return {**asdict(self), "on_expiry": str(self.on_expiry)}
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +91,8 @@ class Rule:
     when: Expression | None  # None: always
     effect: Effect
     tiers: tuple[TierRule, ...] = ()  # in order; only where the effect is escalate
+    evidence: tuple[Demand, ...] = ()  # one a source; not where the effect is deny
+    hold_seconds: int = 0  # how long an approval may be undone; only where the effect is escalate
     reason: str = ""  # for people
 
 

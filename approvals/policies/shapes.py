@@ -1,49 +1,30 @@
 """The shape of a policy file as Pydantic checks it, and the rule that each valid shape builds.
 
-Pure. Unknown fields are refused, types are exact, and what is not enforced yet (`evidence`, `hold`) is refused too,
-so that nobody relies on it.
+Pure. Unknown fields are refused, types are exact, and a field that its rule would ignore is refused too, so that nobody
+relies on it.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import functools
 from collections import Counter
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from approvals.models import OnExpiry
 from approvals.policies import durations, expr
-from approvals.policies.rules import Effect, Rule, Scope, TierRule, matches
+from approvals.policies.approvers import TierRule
+from approvals.policies.rules import Demand, Effect, Rule, Scope, matches
+from approvals.policies.texts import Text
+from approvals.policies.tier_shapes import Duration, Shape, TierShape, check_row
 from missions.governance import EffectClass
 
 MOST_RULES: Final = 500
 MOST_TIERS: Final = 10
+MOST_SOURCES: Final = 10
 
-
-def _plain(text: str) -> str:
-    if any(unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t" for character in text):
-        raise ValueError("it holds a control character or half a character")
-    if text != text.strip() or not text:
-        raise ValueError("it is empty, or begins or ends with a blank")
-    return text
-
-
-def _duration(text: str) -> str:
-    durations.seconds(text)
-    return text
-
-
-Text = Annotated[str, AfterValidator(_plain)]
 Glob = Annotated[Text, Field(max_length=200)]
-Duration = Annotated[str, AfterValidator(_duration)]
-
-
-class Shape(BaseModel):
-    """What all shapes share: exact types and no unknown field."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class ScopeShape(Shape):
@@ -54,6 +35,13 @@ class ScopeShape(Shape):
     effect_class: Glob = "*"
     agent: Annotated[str, Field(max_length=200)] = "*"  # empty: where no agent acts
     data_class: Annotated[str, Field(max_length=200)] = "*"
+    decision_class: Annotated[str, Field(max_length=100)] = ""  # empty: actions, and no decision of a mission
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> ScopeShape:
+        if self.decision_class and (self.tool, self.effect_class, self.data_class) != ("*", "*", "*"):
+            raise ValueError("with `decision_class` it is about decisions: `tool` and the other classes mean nothing")
+        return self
 
     @field_validator("effect_class")
     @classmethod
@@ -63,36 +51,37 @@ class ScopeShape(Shape):
         return pattern
 
 
-class TierShape(Shape):
-    """One item of `tiers`."""
+class EvidenceShape(Shape):
+    """One item of `evidence`."""
 
-    group: Annotated[Text, Field(max_length=150)]
-    quorum: Annotated[int, Field(ge=1, le=100)] = 1
-    sla: Duration | None = None
-    expires: Duration | None = None
-    on_expiry: Literal["reject", "escalate", "hold"] | None = None
+    source: Annotated[Text, Field(max_length=200)]
+    max_age: Duration | None = None
+    revalidate: bool = False
 
-    @model_validator(mode="after")
-    def _times_fit(self) -> TierShape:
-        tier = self.build()
-        if tier.on_expiry is not OnExpiry.HOLD and tier.expires_seconds is None:
-            raise ValueError(f"`on_expiry: {tier.on_expiry}` wants `expires` or `sla`")
-        if 0 in (tier.sla_seconds, tier.expires_seconds):
-            raise ValueError("a time of nothing leaves nobody time to decide")
-        if tier.sla_seconds and tier.expires_seconds and tier.sla_seconds > tier.expires_seconds:
-            raise ValueError("it would expire before it is due: `sla` is longer than `expires`")
-        return self
+    @field_validator("source")
+    @classmethod
+    def _is_one_tool(cls, source: str) -> str:
+        if any(mark in source for mark in "*?["):
+            raise ValueError("a source is the name of one tool, not a pattern")
+        return source
 
-    def build(self) -> TierRule:
-        """The tier, defaults applied: what expires rejects, and without `expires` the SLA is the time to expire."""
-        sla = durations.seconds(self.sla) if self.sla else None
-        expires = durations.seconds(self.expires) if self.expires else None
-        on_expiry = OnExpiry(self.on_expiry or (OnExpiry.HOLD if expires is None else OnExpiry.REJECT))
-        if expires is None and on_expiry is not OnExpiry.HOLD:
-            expires = sla
-        return TierRule(
-            group=self.group, quorum=self.quorum, sla_seconds=sla, expires_seconds=expires, on_expiry=on_expiry
-        )
+    @field_validator("max_age")
+    @classmethod
+    def _leaves_time(cls, max_age: str | None) -> str | None:
+        if max_age is not None and not durations.seconds(max_age):
+            raise ValueError("nothing is that fresh; use `revalidate` to have it read again before the effect")
+        return max_age
+
+    def build(self) -> Demand:
+        """The demand."""
+        age = durations.seconds(self.max_age) if self.max_age else None
+        return Demand(source=self.source, max_age_seconds=age, revalidate=self.revalidate)
+
+
+@functools.lru_cache(maxsize=4096)
+def _shared(tiers: tuple[TierRule, ...]) -> tuple[TierRule, ...]:
+    """The same object for the same tiers: merging those of many rules then looks at each once."""
+    return tiers
 
 
 class RuleShape(Shape):
@@ -101,9 +90,10 @@ class RuleShape(Shape):
     name: Annotated[Text, Field(max_length=100)]
     scope: ScopeShape = ScopeShape()
     when: str | None = None
+    bar: Annotated[float, Field(gt=0, le=1)] | None = None  # the confidence under which it holds, or without any
     effect: Literal["allow", "deny", "escalate"]
     tiers: Annotated[list[TierShape], Field(max_length=MOST_TIERS)] = []
-    evidence: list[Any] = []
+    evidence: Annotated[list[EvidenceShape], Field(max_length=MOST_SOURCES)] = []
     hold: Duration = "0s"
     reason: Annotated[Text, Field(max_length=500)] | None = None
 
@@ -120,42 +110,49 @@ class RuleShape(Shape):
 
     @field_validator("evidence")
     @classmethod
-    def _no_evidence(cls, evidence: list[Any]) -> list[Any]:
-        if evidence:
-            raise ValueError("required evidence is not enforced yet, so it is refused; leave it out")
+    def _sources_differ(cls, evidence: list[EvidenceShape]) -> list[EvidenceShape]:
+        twice = [source for source, count in Counter(one.source for one in evidence).items() if count > 1]
+        if twice:
+            raise ValueError(f"the source {twice[0]} is demanded twice")
         return evidence
-
-    @field_validator("hold")
-    @classmethod
-    def _no_hold(cls, hold: str) -> str:
-        if durations.seconds(hold):
-            raise ValueError("a hold before dispatch is not enforced yet, so it is refused; leave it out")
-        return hold
 
     @field_validator("tiers")
     @classmethod
     def _tiers_fit(cls, tiers: list[TierShape]) -> list[TierShape]:
-        twice = [group for group, count in Counter(tier.group for tier in tiers).items() if count > 1]
-        if twice:
-            raise ValueError(f"the group {twice[0]} has two tiers; raise its quorum instead")
-        if tiers and tiers[-1].build().on_expiry is OnExpiry.ESCALATE:
-            raise ValueError("the last tier has none to escalate to; use reject or hold")
-        return tiers
+        return check_row(tiers)
 
     @model_validator(mode="after")
-    def _tiers_where_asked(self) -> RuleShape:
-        if (Effect(self.effect) is Effect.ESCALATE) != bool(self.tiers):
+    def _fits_its_effect(self) -> RuleShape:
+        effect = Effect(self.effect)
+        if (effect is Effect.ESCALATE) != bool(self.tiers):
             raise ValueError("a rule that escalates names its tiers, and no other rule does")
+        if effect is not Effect.ESCALATE and durations.seconds(self.hold):
+            raise ValueError("only a rule that escalates can `hold`: nobody approves what the others decide")
+        if self.bar is not None and not (self.scope.decision_class and effect is Effect.ESCALATE):
+            raise ValueError("a `bar` wants `decision_class` in the scope and the effect escalate")
+        if self.scope.decision_class and (self.evidence or durations.seconds(self.hold)):
+            raise ValueError("`evidence` and `hold` are for actions, not for decisions of a mission")
+        if effect is Effect.DENY and self.evidence:
+            raise ValueError("a rule that denies needs no `evidence`")
         return self
+
+    def _condition(self) -> str | None:
+        """When it holds; a bar is a condition too."""
+        if self.bar is None:
+            return self.when
+        under = f"(!has(decision.confidence) || decision.confidence < {self.bar!r})"
+        return under if self.when is None else f"{under} && ({self.when})"
 
     def build(self) -> Rule:
         """The rule, its condition compiled."""
         return Rule(
             name=self.name,
             scope=Scope(**self.scope.model_dump()),
-            when=None if self.when is None else expr.compile_checked(self.when),
+            when=None if (source := self._condition()) is None else expr.compile_checked(source),
             effect=Effect(self.effect),
-            tiers=tuple(tier.build() for tier in self.tiers),
+            tiers=_shared(tuple(tier.build() for tier in self.tiers)),
+            evidence=tuple(demand.build() for demand in self.evidence),
+            hold_seconds=durations.seconds(self.hold),
             reason=self.reason or "",
         )
 

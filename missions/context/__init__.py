@@ -7,6 +7,7 @@ is refused, since its order would differ from run to run.
 from __future__ import annotations
 
 from missions.context.chapters import Chapters
+from missions.context.deciding import Deciding
 from missions.context.facts import Facts
 from missions.context.files import Files
 from missions.context.patches import Patches
@@ -18,7 +19,7 @@ from missions.context.work import Work
 from missions.control.programs import steer
 
 
-class Context(Work, Relations, Strands, People, Files, Facts, Chapters, Patches, Spending):
+class Context(Work, Relations, Strands, People, Deciding, Files, Facts, Chapters, Patches, Spending):
     """The durable calls of one mission. Await each of them; what one returned is recorded and never done again."""
 
     steer = staticmethod(steer)

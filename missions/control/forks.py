@@ -20,7 +20,7 @@ from missions.control.rollback import seed_of
 from missions.engine import chain, children, codec, feed, history
 from missions.engine.clock import database_now
 from missions.engine.record import OF_CONTROLS
-from missions.models import Artifact, BlobUse, Brief, Entry, Kind, Mission, Timeline
+from missions.models import Artifact, BlobUse, Brief, Entry, Forked, Kind, Mission, Timeline
 
 BATCH = 500
 
@@ -44,6 +44,7 @@ def fork(
     Brief.objects.create(mission=made, title=named[:200], started_by=by, started_via=via, started_at=now)
     last, link, places, spawned = _copy(source, made, point)
     _share_content(source, made, places)
+    Forked.objects.create(mission_id=made.pk, source_id=source.pk, source_seq=point.seq, own_seq=last)
     children.share(source.pk, made.pk, spawned)
     opened = {
         "number": number, "parent": source.timeline, "to_seq": last, "verb": "fork", "reason": "", "guidance": "",

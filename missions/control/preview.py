@@ -124,25 +124,28 @@ def children_after(mission: Mission, after: int) -> tuple[LeftChild, ...]:
 def preview(mission: Mission, to_seq: int) -> Preview:
     """What going back to an entry would do. Raises ControlRefused for one that the timeline does not hold."""
     point = snap(mission, to_seq)
-    rows = list(effects_after(mission, point.seq))
-    intents = {
-        entry.seq: entry.payload
-        for entry in history.decode(
-            list(Entry.objects.filter(mission_id=mission.pk, seq__in=[effect.seq for effect in rows]))
-        )
-    }
-    effects = tuple(_undone(effect, intents.get(effect.seq, {})) for effect in rows)
+    effects = tuple(told(list(effects_after(mission, point.seq))))
     entries = rows_of(mission)
     decisions, left = tuple(open_decisions(mission, point.seq)), children_after(mission, point.seq)
-    told = {  # which children go on counts, and not what they wait for at this moment
+    covered = {  # which children go on counts, and not what they wait for at this moment
         "point": asdict(point), "effects": [[one.id, one.state] for one in effects], "decisions": list(decisions),
         "children": [one.uid for one in left],
     }
     return Preview(
         asked_seq=to_seq, point=point, kept=entries.filter(seq__lte=point.seq).count(),
         undone=entries.filter(seq__gt=point.seq).count(), effects=effects, decisions=decisions,
-        children=left, digest=codec.digest_of(told),
+        children=left, digest=codec.digest_of(covered),
     )
+
+
+def told(effects: list[Effect]) -> list[UndoneEffect]:
+    """Effects of one mission as people read them, in the same order. One statement."""
+    if not effects:
+        return []
+    places = [effect.seq for effect in effects]
+    rows = Entry.objects.filter(mission_id=effects[0].mission_id, seq__in=places)
+    intents = {entry.seq: entry.payload for entry in history.decode(list(rows))}
+    return [_undone(effect, intents.get(effect.seq, {})) for effect in effects]
 
 
 def _undone(effect: Effect, intent: Json) -> UndoneEffect:

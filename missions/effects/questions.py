@@ -31,11 +31,14 @@ class Question:
         self.tiers = tuple(tiers)
         self.input_hash = codec.input_hash([kind, sentence, details])
         self.asked: Json | None = None
+        self.by_policy: Ruling | None = None  # where policy has it asked
         self.outlives_branch = False  # whether it stays open where the branch that asks is cut off
 
     @property
     def ruling(self) -> Ruling:
-        """The mission's own escalation: no policy spoke."""
+        """The mission's own escalation, or policy's."""
+        if self.by_policy is not None and self.by_policy.outcome is RulingOutcome.ESCALATE:
+            return self.by_policy
         return Ruling(outcome=RulingOutcome.ESCALATE, reason=self.reason, tiers=self.tiers)
 
     @property
@@ -97,18 +100,12 @@ class Question:
         return answer
 
 
-async def findings_of(
-    proposal: Any, confidence: float | None, bar: float, validators: Sequence[Validator]
-) -> list[str]:
-    """What speaks against going on with a decision: failed validators, missing confidence, or too little of it."""
+async def findings_of(proposal: Any, validators: Sequence[Validator]) -> list[str]:
+    """What the validators find wrong with a proposal, in their order."""
     found = []
     for validator in validators:
         finding = validator(proposal)
         finding = await finding if inspect.isawaitable(finding) else finding
         if finding:
             found.append(str(finding))
-    if confidence is None:
-        found.append("No confidence was given.")
-    elif confidence < bar:
-        found.append(f"The confidence of {confidence:.0%} is under the bar of {bar:.0%}.")
     return found

@@ -25,6 +25,7 @@ from missions.models import (
     Dependency,
     Effect,
     Entry,
+    Forked,
     Hold,
     Mission,
     Outcome,
@@ -34,6 +35,7 @@ from missions.models import (
     Signal,
     Takeover,
     Timeline,
+    WrongMark,
 )
 from missions.models.fields import DatabaseNow
 
@@ -161,6 +163,8 @@ contributor("brief", Brief)(lambda one: Brief.objects.filter(pk=one).order_by("p
 contributor("child", Child)(lambda one: Child.objects.filter(pk=one).order_by("pk"))
 contributor("dependencies", Dependency)(lambda one: Dependency.objects.filter(mission_id=one).order_by("pk"))
 contributor("shared_children", SharedChild)(lambda one: SharedChild.objects.filter(mission_id=one).order_by("pk"))
+contributor("forked", Forked)(lambda one: Forked.objects.filter(pk=one).order_by("pk"))
+contributor("wrong", WrongMark)(lambda one: WrongMark.objects.filter(mission_id=one).order_by("seq"))
 contributor("outcome", Outcome)(lambda one: Outcome.objects.filter(pk=one).order_by("pk"))
 contributor("timelines", Timeline)(lambda one: Timeline.objects.filter(mission_id=one).order_by("number"))
 contributor(HOT, Entry)(lambda one: Entry.objects.filter(mission_id=one).order_by("seq"))

@@ -15,11 +15,13 @@ from missions.models.stop import Held, Stop, StopScope
 from missions.models.timeline import Timeline
 from missions.models.token import ApiToken
 from missions.models.worker import Alarm, Takeover, Worker
+from missions.models.wrong import Forked, WrongMark
 
 __all__ = [
     "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
     "Checkpoint", "Child", "Circuit", "CircuitChange", "CircuitState", "Dependency", "Effect", "EffectState", "Entry",
+    "Forked",
     "Freeze", "Held", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
     "Permit", "Portion", "Progress", "Schedule", "Scope", "SharedChild", "Signal", "State", "Stop", "StopScope",
-    "Takeover", "Timeline", "Worker",
+    "Takeover", "Timeline", "Worker", "WrongMark",
 ]

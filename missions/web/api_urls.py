@@ -10,6 +10,7 @@ from missions.web import (
 )
 from missions.web.api import MissionsView, MissionView, SignalsView
 from missions.web.archive_api import ArchivedView, ArchiveView
+from missions.web.decided_api import DecidedView, WrongView
 from missions.web.files_api import ArtifactsView, ArtifactView
 from missions.web.freeze_api import FreezeView, ThawView
 from missions.web.limits_api import CircuitView, LimitsView, LimitView
@@ -45,6 +46,8 @@ urlpatterns = [
     path("missions/<uuid:uid>/rollback", control_api.RollbackView.as_view(), name="api-rollback"),
     path("missions/<uuid:uid>/fork", control_api.ForkView.as_view(), name="api-fork"),
     path("missions/<uuid:uid>/replay", control_api.ReplayView.as_view(), name="api-replay"),
+    path("missions/<uuid:uid>/decided/<int:seq>", DecidedView.as_view(), name="api-decided"),
+    path("missions/<uuid:uid>/decided/<int:seq>/wrong", WrongView.as_view(), name="api-wrong"),
     path("archive", ArchiveView.as_view(), name="api-archive"),
     path("archive/<uuid:archived_id>", ArchivedView.as_view(), name="api-archived"),
     path("freeze", FreezeView.as_view(), name="api-freeze"),

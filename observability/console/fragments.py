@@ -16,7 +16,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from missions.models import Mission
+from missions.models import Kind, Mission
 from observability.console.branches import Lineage, branches_of, lineage_of
 from observability.console.heads import artifacts_of, head_of, ledger_of
 from observability.console.steering import desk_of
@@ -39,16 +39,22 @@ class Scene:
 
     lineage: Lineage = field(default_factory=Lineage)
     roll_back: str = ""
+    address: str = ""  # of the mission's page
 
     @classmethod
     def of(cls, mission: Mission, power: str) -> Scene:
         """The scene of a mission for one kind of viewer."""
         address = reverse("mission-roll-back", args=[mission.uid]) if desk_of(mission, power).roll_back else ""
-        return cls(lineage=lineage_of(mission), roll_back=address)
+        page = reverse("mission", args=[mission.uid])
+        return cls(lineage=lineage_of(mission), roll_back=address, address=page)
 
     def back_to(self, item: RailItem) -> str:
         """The address that rolls back to an item; empty where it is no checkpoint."""
         return f"{self.roll_back}?to={item.seq}" if self.roll_back and self.lineage.checkpoint(item) else ""
+
+    def rests(self, item: RailItem) -> str:
+        """The page of what rests on a decision of the mission itself."""
+        return f"{self.address}decided/{item.seq}/" if self.address and item.kind == Kind.DECIDED else ""
 
 
 PLAIN = Scene()
@@ -63,6 +69,7 @@ class Placed:
     pause: str
     left: bool  # left behind by the current timeline
     back_to: str  # the address that rolls back to here; empty where nobody asks for it
+    rests: str  # the page of what rests on this decision of the mission; empty for anything else
 
 
 def mission_header(mission: Mission, *, oob: bool = False) -> str:
@@ -126,7 +133,7 @@ def placed(items: list[RailItem], last_at: dt.datetime | None, scene: Scene = PL
         yield Placed(
             observation=told, new_day=last_at is None or told.at.date() != last_at.date(),
             pause=f"{span(pause)} later" if pause >= PAUSE_SECONDS else "", left=left,
-            back_to=scene.back_to(told.item),
+            back_to=scene.back_to(told.item), rests=scene.rests(told.item),
         )  # fmt: skip
         last_at = told.at
 

@@ -9,7 +9,7 @@ import pytest
 from approvals.models import Mode, OnExpiry
 from approvals.policies import document, durations, files
 from approvals.policies.document import InvalidPolicy
-from approvals.policies.rules import Effect, Scope
+from approvals.policies.rules import Demand, Effect, Scope
 from tests.policies import intent, row
 
 TIER = {"group": "finance", "quorum": 2, "sla": "4h", "expires": "2d", "on_expiry": "hold"}
@@ -37,15 +37,19 @@ def tier_problem(**fields):
 
 def test_a_rule_keeps_all_that_it_says():
     scope = {"mission_type": "refund", "tool": "payments.*"}
-    written = row("big", "escalate", "double(args.amount) > 500.0", scope=scope, tiers=[TIER], hold="0s", reason="Big.")
+    written = row("big", "escalate", "double(args.amount) > 500.0", scope=scope, tiers=[TIER], hold="1h",
+                  evidence=[{"source": "orders.get", "max_age": "10m"}], reason="Big.")  # fmt: skip
     checked = document.check(policy(written, mode="shadow"))
     [rule] = checked.rules
     assert (checked.name, checked.mode, checked.written) == ("refunds", Mode.SHADOW, [written])
     assert (rule.name, rule.effect, rule.when.source, rule.reason) == ("big", Effect.ESCALATE, written["when"], "Big.")
     assert rule.scope == Scope(mission_type="refund", tool="payments.*")
     assert [tier.as_json() for tier in rule.tiers] == [{
-        "group": "finance", "quorum": 2, "sla_seconds": 14_400, "expires_seconds": 172_800, "on_expiry": "hold",
+        "group": "finance", "name": "finance", "approvers": [{"group": "finance"}], "all_of": False, "quorum": 2,
+        "parallel": False, "distinct_from": None, "calendar": "", "sla_seconds": 14_400, "expires_seconds": 172_800,
+        "on_expiry": "hold",
     }]  # fmt: skip
+    assert (rule.evidence, rule.hold_seconds) == ((Demand(source="orders.get", max_age_seconds=600),), 3600)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +85,20 @@ def test_what_a_tier_leaves_out_has_a_default_that_approves_nothing(tier, expire
             {"effect": "escalate", "tiers": [TIER, TIER]},
             "tiers: The group finance has two tiers; raise its quorum instead.",
         ),
-        ({"hold": "1h"}, "hold: A hold before dispatch is not enforced yet, so it is refused; leave it out."),
+        ({"hold": "1h"}, "Only a rule that escalates can `hold`: nobody approves what the others decide."),
+        ({"hold": "soon"}, "hold: A duration is written like 30s, 15m, 4h, 1d or 2w."),
+        ({"evidence": [{"source": "orders.get"}]}, "A rule that denies needs no `evidence`."),
         (
-            {"evidence": [{"source": "orders.get", "max_age": "1h"}]},
-            "evidence: Required evidence is not enforced yet, so it is refused; leave it out.",
+            {"effect": "allow", "evidence": [{"source": "a"}, {"source": "a", "revalidate": True}]},
+            "evidence: The source a is demanded twice.",
+        ),
+        (
+            {"effect": "allow", "evidence": [{"source": "orders.*"}]},
+            "evidence[0].source: A source is the name of one tool, not a pattern.",
+        ),
+        (
+            {"effect": "allow", "evidence": [{"source": "a", "max_age": "0s"}]},
+            "evidence[0].max_age: Nothing is that fresh; use `revalidate` to have it read again before the effect.",
         ),
         ({"reason": "bell \a"}, "reason: It holds a control character or half a character."),
     ],

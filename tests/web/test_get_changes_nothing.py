@@ -21,7 +21,7 @@ from django.utils.regex_helper import normalize
 from approvals import votes
 from missions.authoring import ToolCall, tool
 from missions.engine import limits, schedules, stops
-from missions.models import EffectState, Mission
+from missions.models import EffectState, Kind, Mission
 from missions.web import tokens
 from tests import archive, decisions, parcels
 
@@ -30,6 +30,7 @@ GROUPS = {
     "audrey": ["auditors"], "outsider": [],
 }  # fmt: skip
 pytestmark = pytest.mark.django_db
+DECIDED = 40  # the seq of a decision that each mission has made
 NOT_ROWS_OF_OURS = {"django_session"}
 # The addresses that answer 404 by design: the API's catch-all, the admin's, and its link to an object's own page.
 LEADS_NOWHERE = {"api/v1/", "admin/%(url)s", "admin/r/%(content_type_id)s/%(object_id)s/"}
@@ -82,6 +83,7 @@ class World:
             # A schedule and a tool of the same name, since both addresses call it `name`.
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
+            "seq": [DECIDED],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
         }  # fmt: skip
 
@@ -103,6 +105,9 @@ class World:
         parcels.park(own, f"decision:{found[0].pk}")
         gone = archive.leave(parcels.complete(parcels.mission(title="Gone")))
         uids = {"archived_id": [gone.uid], "uid": [own.uid, ended.uid, waiting.uid]}
+        for mission in (own, ended, waiting):  # the decision of each is at the same place
+            while parcels.append(mission, Kind.DECIDED, {"name": "route", "proposal": "road"}).seq < DECIDED:
+                continue
         kept = [parcels.artifact(mission, "label.txt", b"To: 1 High Street") for mission in (own, ended, waiting)]
         return uids | {
             "decision_id": [decision.pk for decision in found], "digest": [bytes(kept[0].digest).hex()],
