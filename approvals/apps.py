@@ -14,4 +14,5 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         """Register the alarm handlers and the parts of bundles, in every process that runs Django."""
         import_module("approvals.alarms")
+        import_module("approvals.budgets.asking")
         import_module("approvals.keeping")

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from missions.governance import DecisionRequest, EffectClass
+from missions.tools.pricing import price_of
 
-MONEY = ("amount", "total", "sum", "price")
 REACHED = ("recipient", "recipients", "to", "email", "cc", "bcc")
 RECIPIENTS_SHOWN = 20
 RISKS = {"irreversible": "high", "reversible": "medium", "compensable": "low", "read": "low"}
@@ -54,17 +53,8 @@ def _count(args: dict[str, Any]) -> int:
 
 def _money(args: dict[str, Any]) -> dict[str, str] | None:
     """The first argument that names an amount, as a decimal string with its currency where one is given."""
-    for name in MONEY:
-        value = args.get(name)
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            continue
-        try:
-            amount = Decimal(str(value))
-        except InvalidOperation:
-            continue
-        if amount.is_finite():
-            return {"amount": str(amount), "currency": str(args.get("currency", ""))[:10]}
-    return None
+    price = price_of(args)
+    return {"amount": str(price.amount), "currency": price.currency} if price is not None else None
 
 
 def _recipients(args: dict[str, Any]) -> Iterator[str]:

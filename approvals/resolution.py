@@ -13,7 +13,8 @@ import uuid
 from django.db import transaction
 
 from approvals import quorum
-from approvals.models import Decision, DecisionState, Tier, TierState, Vote
+from approvals.budgets import answering
+from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierState, Vote
 from missions.engine import feed, mailbox
 from missions.engine.clock import database_now
 from missions.errors import MissionEnded
@@ -51,8 +52,10 @@ def announce(decision: Decision) -> None:
 def tell_mission(decision: Decision, sender: str = "") -> None:
     """Deliver the answer: the last statement of the transaction. The key makes a second delivery change nothing.
 
-    Raises MissionEnded.
+    That of a period budget goes to all missions that wait for it. Raises MissionEnded.
     """
+    if decision.mission_id is None and decision.resolution is not None and decision.kind == DecisionKind.BUDGET:
+        answering.apply(decision.facts, decision.resolution)
     if decision.mission_id is not None and decision.resolution is not None:
         name = f"decision:{decision.pk}"
         mailbox.deliver(decision.mission_id, name, decision.resolution, key=name, sender=sender)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from missions.context import Context
 from missions.context.relations import ChildHandle
+from missions.data_classes import DEFAULT, clearance
 from missions.engine import registry
 from missions.engine.budgets import Budget
 from missions.engine.checkpoints import Checkpoint
@@ -53,6 +54,7 @@ Function = TypeVar("Function", bound=registry.MissionFunction)
 def mission(
     name: str, *, version: int = 1, title: str = "", continues: Iterable[int] = (), keep_days: int | None = None,
     budget: Budget = registry.NO_BUDGET, checkpoint: Checkpoint = registry.EVERY_STEP,
+    data_classes: Iterable[str] = DEFAULT,
 ) -> Callable[[Function], Function]:
     """Register an async function `(m: Context, input) -> Verdict` as a mission type.
 
@@ -60,13 +62,14 @@ def mission(
     code changes what it records. Missions of an earlier version are left to workers that have its code, or to this
     one where it says that it `continues` that version (`m.patched` tells the two apart). `keep_days` overrides
     MISSIONS_KEEP_DAYS for this type (0: keep for ever). Before a mission exceeds its `budget`, people are asked.
-    `checkpoint` is what the type keeps, and when.
+    `checkpoint` is what the type keeps, and when. `data_classes` is what its missions are cleared for: levels (public <
+    internal < confidential < restricted) and labels; nobody widens it but a new version of the code.
     """
 
     def decorate(function: Function) -> Function:
         registry.register(
             name, version, title, function, continues=continues, keep_days=keep_days, budget=budget,
-            checkpoint=checkpoint,
+            checkpoint=checkpoint, data_classes=clearance(data_classes),
         )
         return function
 

@@ -304,3 +304,9 @@ class AlreadyStopped(StandfastError):
     """That is stopped already."""
 
     code = "already_stopped"
+
+
+class UnknownBudget(StandfastError):
+    """There is no such budget."""
+
+    code = "unknown_budget"

@@ -16,7 +16,10 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from missions import data_classes
+
 Json = dict[str, Any]
+CLEARANCE = ("clearance",)  # the rules of a ruling that no policy made
 
 
 class EffectClass(StrEnum):
@@ -56,10 +59,12 @@ class Intent:
     effect_class: EffectClass
     retry_safety: RetrySafety
     reversible: bool = False  # whether the tool names a compensation
-    data_class: str = ""
+    data_class: str = ""  # of what the tool, or the document that is asked for, holds
     agent: str = ""
     decision_class: str = ""  # where it is no action but a decision of the mission itself: `Context.decide`
     decision: Json = field(default_factory=dict)  # of such a one: class, name, confidence (absent: none), findings
+    clearance: data_classes.Clearance = data_classes.DEFAULT  # the mission's
+    budgets: tuple[Json, ...] = ()  # the period budgets it comes under: name, counts, spent, left (decimal texts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +145,15 @@ class Answer:
         known = {name: data[name] for name in cls.__slots__ if name in data}
         known["by"] = tuple(known.get("by", ()))
         return cls(**known)
+
+
+def beyond_clearance(intent: Intent) -> Ruling | None:
+    """The denial of an intent whose data class its mission is not cleared for; None where it is. No policy lifts it."""
+    if data_classes.covers(intent.clearance, intent.data_class):
+        return None
+    cleared = ", ".join(data_classes.opened(intent.clearance)) or "nothing that bears a class"
+    reason = f"The data is {intent.data_class}, and this mission is cleared for {cleared} only."
+    return Ruling(outcome=RulingOutcome.DENY, reason=reason, rules=CLEARANCE)
 
 
 class Gate(Protocol):

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from approvals.policies import expr, facts, merging
 from approvals.policies.rules import Effect, Rule, Table
-from missions.governance import EffectClass, Intent, Ruling, RulingOutcome
+from missions.governance import EffectClass, Intent, Ruling, RulingOutcome, beyond_clearance
 
 OUTCOMES: Final = {
     Effect.DENY: RulingOutcome.DENY,
@@ -51,8 +51,11 @@ class Fired:
 def ruling(intent: Intent, tables: Sequence[Table], now: dt.datetime) -> Ruling:
     """The ruling of these tables on an intent, with the trace of every rule in scope.
 
-    Tables in shadow alone leave the default. A context beyond the limits is denied, unless nothing is enforced.
+    Data beyond the mission's clearance is denied, whatever they say. Tables in shadow alone leave the default. A
+    context beyond the limits is denied, unless nothing is enforced.
     """
+    if (beyond := beyond_clearance(intent)) is not None:
+        return beyond
     if not tables:
         return _default(intent, (), "")
     try:

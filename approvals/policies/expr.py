@@ -219,16 +219,34 @@ def _refuse_nested_loops(source: str) -> None:
 def _checking() -> Any:
     """The environment of the check: each variable a message, so that a wrong field or type is found."""
     kinds = descriptor_pb2.FieldDescriptorProto
-    types = {str: kinds.TYPE_STRING, bool: kinds.TYPE_BOOL, int: kinds.TYPE_INT64, float: kinds.TYPE_DOUBLE}
+    types = {
+        str: kinds.TYPE_STRING, bool: kinds.TYPE_BOOL, int: kinds.TYPE_INT64, float: kinds.TYPE_DOUBLE,
+        list: kinds.TYPE_STRING,
+    }
     file = descriptor_pb2.FileDescriptorProto(name="standfast.proto", package="standfast", syntax="proto3")
     for variable, fields in FIELDS.items():
         message = file.message_type.add(name=variable.capitalize())
         for number, (name, kind) in enumerate(fields.items(), start=1):
-            label = kinds.LABEL_OPTIONAL
+            if kind is dict:
+                _add_map(message, name, number)
+                continue
+            label = kinds.LABEL_REPEATED if kind is list else kinds.LABEL_OPTIONAL
             message.field.add(name=name, number=number, type=types[kind], label=label)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return _environment({name: f"standfast.{name.capitalize()}" for name in FIELDS}, pool)
+
+
+def _add_map(message: Any, name: str, number: int) -> None:
+    """A field that maps names to numbers; protobuf spells it as a list of entries of a type of their own."""
+    kinds = descriptor_pb2.FieldDescriptorProto
+    entry = message.nested_type.add(name=f"{name.capitalize()}Entry")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
+    entry.field.add(name="value", number=2, type=kinds.TYPE_DOUBLE, label=kinds.LABEL_OPTIONAL)
+    of = f".standfast.{message.name}.{entry.name}"
+    kind, label = kinds.TYPE_MESSAGE, kinds.LABEL_REPEATED
+    message.field.add(name=name, number=number, type=kind, label=label, type_name=of)
 
 
 def _environment(types: Mapping[str, str], pool: Any = None) -> Any:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from approvals.policies import survey
+from missions import data_classes
 from missions.engine import codec
 from missions.errors import PayloadTooLarge, StandfastError
 from missions.governance import Intent
@@ -26,15 +27,15 @@ DEPTH: Final = 16
 INTEGERS: Final = range(-(2**63), 2**63)  # what CEL's int holds
 LARGEST: Final = 1e100  # far beyond any amount; keeps sums and products of two from turning infinite, then NaN
 
-# The fields of each variable that rules may name; `args` has those of the tool, `now` is a timestamp. `decision` is
-# there for decisions of a mission alone. Nothing fills `budget` yet, so a rule that reads it is refused at save.
+# The fields of each variable that rules may name; `args` has those of the tool, `now` is a timestamp. A list is of
+# texts, a dict from names to numbers. `decision` is there for decisions of a mission alone.
 FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
     "tool": {"name": str, "effect_class": str, "retry_safety": str, "reversible": bool},
     "mission": {"id": str, "type": str, "title": str, "owner_id": int},
     "agent": {"name": str},
-    "data": {"class": str},
+    "data": {"class": str, "clearance": list},
     "decision": {"class": str, "name": str, "confidence": float, "findings": int},
-    "budget": {},
+    "budget": {"left": dict, "spent": dict},
 }
 
 # What CEL's double() reads as not a number or as infinite (it takes blanks, signs, any case, and `nan(…)`).
@@ -67,9 +68,9 @@ def facts_of(intent: Intent, now: dt.datetime) -> Facts:
         "args": intent.args,
         "mission": {"id": str(intent.mission_uid), "type": intent.mission_type, "title": intent.mission_title},
         "agent": {"name": intent.agent},
-        "data": {"class": intent.data_class},
+        "data": {"class": intent.data_class, "clearance": list(data_classes.opened(intent.clearance))},
         "decision": intent.decision,
-        "budget": {},
+        "budget": {word: {one["name"]: float(one[word]) for one in intent.budgets} for word in ("left", "spent")},
     }
     if intent.owner_id is not None:  # absent rather than null: has(mission.owner_id) tells
         context["mission"]["owner_id"] = intent.owner_id

@@ -5,8 +5,11 @@ from __future__ import annotations
 from django.urls import path
 
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
+from approvals.web.budgets_api import BudgetsView, BudgetView
 
 urlpatterns = [
+    path("budgets", BudgetsView.as_view(), name="api-budgets"),
+    path("budgets/<slug:name>", BudgetView.as_view(), name="api-budget"),
     path("decisions", DecisionsView.as_view(), name="api-decisions"),
     path("decisions/<uuid:decision_id>", DecisionView.as_view(), name="api-decision"),
     path("decisions/<uuid:decision_id>/votes", VotesView.as_view(), name="api-votes"),

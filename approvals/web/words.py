@@ -38,7 +38,7 @@ KINDS: dict[str, Sign] = {
 HEADINGS: dict[str, str] = {
     DecisionKind.IN_DOUBT: "What may have happened", DecisionKind.STANDING: "What was done, and what is wanted now",
     DecisionKind.ROLLBACK: "What could not be undone", DecisionKind.DIVERGENCE: "What no longer fits",
-    DecisionKind.QUESTION: "What is asked",
+    DecisionKind.QUESTION: "What is asked", DecisionKind.BUDGET: "What is used up",
 }  # fmt: skip
 ENGINES_OWN = (DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBACK, DecisionKind.DIVERGENCE)
 # What each choice of the engine's own questions does; kind, then value.
@@ -59,6 +59,9 @@ DOES: dict[tuple[str, str], str] = {
     (DecisionKind.DIVERGENCE, "accept"): "Nothing is undone. The mission goes on from the last matching entry, on a new"
     " timeline, and adopts what was done where the code asks for the same.",
     (DecisionKind.DIVERGENCE, "cancel"): "The mission ends. What it did stands.",
+    (DecisionKind.BUDGET, "extend"): "Whoever has room by then goes on; the next period begins with the usual amount.",
+    (DecisionKind.BUDGET, "wait"): "Nobody is asked again before the next period.",
+    (DecisionKind.BUDGET, "stop"): "Their missions are told that the budget is exhausted, and end unless they handle it.",
     (DecisionKind.QUESTION, "go_on"): "It goes on, however long it takes.",
     (DecisionKind.QUESTION, "extend"): "It goes on, and people are asked again when that time is up.",
     (DecisionKind.QUESTION, "cancel"): "The mission ends. What it did stands.",

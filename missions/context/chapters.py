@@ -30,6 +30,8 @@ class Chapters(Calls):
         claimed = run.claimed
         workspace = workspace_of(run).digest
         more = {"workspace": workspace} if workspace else {}
+        if "data_classes" in run.first.payload:
+            more["data_classes"] = run.first.payload["data_classes"]
         entry = chapter_entry(claimed.chapter + 1, state, run.inbox, run.ledger, **more)
         # Nothing else is under way in a mission with one branch, so the entry's seq is the next one.
         begun = run.next_seq()

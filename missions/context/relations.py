@@ -59,7 +59,7 @@ class Relations(Strands):
             parent_id=claimed.id, parent_uid=claimed.uid, started_by_id=claimed.started_by_id,
             timeline=claimed.timeline, chapter=claimed.chapter, path=path, type=type, input=checked, title=title,
             key=key, after=awaited, on_failure=on_failure, priority=priority, on_parent_end=on_parent_end,
-            effects_off=claimed.effects_off,
+            effects_off=claimed.effects_off, clearance=self._run.clearance,
         )
         kind, payload = await self._start(wanted)
         await self._record(kind, path, payload, input_hash)

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from missions.context.base import Calls
+from missions.effects import charging
 from missions.engine import codec
 from missions.engine.branches import durable
 from missions.engine.budgets import Budget, Spent
 from missions.errors import MisusedContext
 from missions.models import Kind
+from missions.tools.pricing import Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +47,19 @@ class Spending(Calls):
         return Account(limits=limits, spent=dataclasses.replace(ledger.spent), deadline=ledger.deadline)
 
     @durable
-    async def spend(self, *, cost: Decimal | int | str = 0, tokens: int = 0, what: str = "") -> None:
-        """Record what something has cost. The next step or effect asks people where the budget is used up."""
+    async def spend(
+        self, *, cost: Decimal | int | str = 0, tokens: int = 0, what: str = "", currency: str = ""
+    ) -> None:
+        """Record what something has cost. The next step or effect asks people where the budget is used up.
+
+        Period budgets of money count it in its currency; without one it counts in each.
+        """
         path, amount = self._here.path("spend"), str(Decimal(cost))
         if not Decimal(cost).is_finite() or Decimal(cost) < 0 or tokens < 0:
             raise ValueError("What was spent is not below zero.")
-        input_hash = codec.input_hash([amount, tokens, what])
+        told = {"cost": amount, "tokens": tokens, "what": what, **({"currency": currency} if currency else {})}
+        input_hash = codec.input_hash(list(told.values()))
         if await self._run.recorded(path, input_hash) is None:
-            await self._record(Kind.SPENT, path, {"cost": amount, "tokens": tokens, "what": what}, input_hash)
+            if self._run.owner.rules().budgets:
+                await charging.spent(self._run, path, Price(Decimal(cost), currency), tokens)
+            await self._record(Kind.SPENT, path, told, input_hash)

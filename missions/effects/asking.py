@@ -22,7 +22,7 @@ def intent_of(run: Run, *, tool: str, args: Json, **more: Any) -> Intent:
     claimed = run.claimed
     return Intent(
         mission_uid=claimed.uid, mission_type=claimed.type, mission_title=claimed.title,
-        owner_id=claimed.started_by_id, tool=tool, args=args, **more,
+        owner_id=claimed.started_by_id, tool=tool, args=args, clearance=run.clearance, **more,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -18,11 +19,11 @@ from missions.effects import (
     admission,
     asking,
     budgeting,
+    charging,
     consent,
     dispatch,
     doubt,
     endings,
-    heartbeats,
     intents,
     keys,
     reads,
@@ -54,6 +55,8 @@ class ToolRun:
         self.args: Json = {}
         self.seq = 0
         self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
+        self.took: float | None = None  # seconds of the last call
+        self.charged = ""  # the key under which it is charged to period budgets
         self._prepared = False
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
@@ -104,8 +107,8 @@ class ToolRun:
         **payload: Any,
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
-        if entry_kind is Kind.OUTCOME and (self.progress.tries or self.progress.uncertain):
-            side = (*side, heartbeats.dropping(self.run, self.path))
+        if entry_kind is Kind.OUTCOME:
+            side = (*side, *endings.along(self, payload["state"]))
         body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
         index: list[Index] = [effect] if effect else []
         if settle:
@@ -160,8 +163,9 @@ class ToolRun:
     async def _rule(self) -> None:
         if await standing.settle(self):
             return
-        ruling = await intents.rule(self)
-        await self.record(Kind.RULING, phase="plan", **ruling.as_json())
+        ruling, intent = await intents.rule(self)
+        looked_at: Json = {"budgets": list(intent.budgets)} if intent.budgets else {}
+        await self.record(Kind.RULING, phase="plan", **ruling.as_json(), **looked_at)
         crashpoints.reach("after_ruling")
 
     def next_decision(self) -> uuid.UUID:
@@ -177,7 +181,11 @@ class ToolRun:
             await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
             return
         try:
+            key = charging.place_key(self.run, self.path, "read") if is_read else self.key_of(standing.generation(self))
+            await charging.charged(self, key)
             await (reads.read(self) if is_read else self._open())
+        except BudgetExhausted as error:
+            await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
         finally:
             self.run.ledger.reserved.pop(self.path, None)
 
@@ -211,7 +219,9 @@ class ToolRun:
             if not await intents.stands(self):
                 return
             self._mine = False  # from here on nobody knows, until an entry says
+            begun = time.monotonic()
             answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args, calling)
+            self.took = time.monotonic() - begun
             try:
                 await self._take(answered, calling)
             except (Suspended, asyncio.CancelledError):

@@ -1,12 +1,14 @@
-"""Recording that a tool call happened, with the workspace as it left it."""
+"""Recording how a tool call ended, with the workspace as it left it, and what goes with that entry."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from missions.effects import dispatch
+from missions.effects import charging, dispatch, heartbeats
 from missions.effects.calling import Calling
 from missions.engine import codec
+from missions.engine.writes import Side
 from missions.errors import WorkspaceRefused
 from missions.governance import Json
 from missions.models import Kind
@@ -25,3 +27,15 @@ async def done(op: ToolRun, outcome: Json, calling: Calling, **more: Any) -> Non
         digest = outcome.get("result_digest") or codec.digest_of(outcome.get("result"))
         left = dispatch.unusable(digest, error)
         await op.record(Kind.OUTCOME, side=calling.dropping(), **words, **left)
+
+
+def along(op: ToolRun, state: str) -> Iterator[Side]:
+    """The statements that go with the entry that ends a call, or one generation of it: no cursor, charges settled.
+
+    Where nobody knows for good what became of it, its charges stay held.
+    """
+    repeated = op.progress.tries or op.progress.uncertain
+    if repeated:
+        yield heartbeats.dropping(op.run, op.path)
+    if state != "unknown" and (key := op.charged or op.progress.charged):
+        yield charging.settling(key, happened=state == "done", seconds=None if repeated else op.took)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from missions.effects import admission, doubt, keys, standing
+from missions.effects import admission, charging, doubt, keys, standing
 from missions.engine import codec, crashpoints
 from missions.engine.writes import OpenEffect
-from missions.governance import EffectClass, Ruling, RulingOutcome, gate
+from missions.governance import EffectClass, Intent, Json, Ruling, RulingOutcome, beyond_clearance, gate
 from missions.models import Kind
 
 if TYPE_CHECKING:
@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork and in what it starts.")
 
 
-async def rule(op: ToolRun) -> Ruling:
-    """What policy says of the action."""
+async def rule(op: ToolRun) -> tuple[Ruling, Intent]:
+    """What policy says of the action, and what it was asked: with the period budgets that were looked at."""
+    intent = op.intent
     if op.run.claimed.effects_off and op.spec.effect is not EffectClass.READ:
-        return EFFECTS_OFF
-    ruling: Ruling = await op.run.owner.in_database(gate().rule, op.intent)
-    return ruling
+        return EFFECTS_OFF, intent
+    if (beyond := beyond_clearance(intent)) is not None:
+        return beyond, intent
+    intent = await charging.informed(op)
+    return await op.run.owner.in_database(gate().rule, intent), intent
 
 
 async def open_effect(op: ToolRun) -> None:
@@ -43,11 +46,12 @@ async def open_effect(op: ToolRun) -> None:
         compensate=spec.compensate, deadline_at=deadline,
     )
     approved = progress.approved or {}
+    taken: Json = {"charged": True} if op.charged else {}
     await op.record(
         Kind.INTENT, effect=effect, sentence=op.sentence, args=op.args, args_digest=args_digest, key=key,
         generation=generation, effect_class=spec.effect, retry_safety=spec.retry_safety,
         deadline_at=deadline.isoformat(), compensate=spec.compensate, decision=approved.get("decision"),
-        digest=approved.get("digest", ""),
+        digest=approved.get("digest", ""), **taken,
     )
     crashpoints.reach("after_intent")
 
@@ -62,9 +66,11 @@ async def stands(op: ToolRun) -> bool:
         return False
     progress, approved = op.progress, op.progress.approved or {}
     decision = uuid.UUID(approved["decision"]) if approved else None
-    confirmed: Ruling = await op.run.owner.in_database(
-        gate().confirm, op.intent, progress.ruling, decision, approved.get("digest", "")
-    )
+    confirmed: Ruling | None = beyond_clearance(op.intent)  # a tool's class may have changed since
+    if confirmed is None:
+        confirmed = await op.run.owner.in_database(
+            gate().confirm, await charging.informed(op), progress.ruling, decision, approved.get("digest", "")
+        )
     if confirmed.outcome is not RulingOutcome.ALLOW:
         await op.refused(confirmed)
         return False

@@ -68,6 +68,11 @@ class Progress:
         return str(self.intent["key"]) if self.intent else ""
 
     @property
+    def charged(self) -> str:
+        """The key under which the intent was charged to period budgets; empty where it was to none."""
+        return self.key if self.intent is not None and self.intent.get("charged") else ""
+
+    @property
     def unsettled(self) -> bool:
         """Whether an intent is recorded and nobody knows yet, or for good, what became of it."""
         return self.intent is not None and self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT, Phase.ANSWER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from missions.effects import admission, dispatch, endings
@@ -23,7 +24,9 @@ async def read(op: ToolRun) -> None:
     fresh = claimed.attempt == 1 and not op.progress.tries
     async with attended(op.run, op.path, op.spec, fresh=fresh) as calling:
         with Interruptible():
+            begun = time.monotonic()
             answered = await dispatch.call_tool(op.run, op.spec, call, op.args, calling)
+            op.took = time.monotonic() - begun
         await _take(op, answered, calling)
     await admission.answered(op, answered)
 

@@ -6,10 +6,12 @@ A step that a crash cut off before its record runs again; only tools may change 
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from missions.effects import charging
 from missions.effects.budgeting import allow
 from missions.effects.calling import Calling, takes_call, within
 from missions.engine import codec, guard
@@ -56,8 +58,8 @@ class StepRun:
     """One call `m.step(...)` at one key path."""
 
     __slots__ = (
-        "_args", "_failed_at", "_failures", "_function", "_input_hash", "_kwargs", "_limits", "_path", "_resume_at",
-        "_retry", "_run", "_takes_call", "_title", "_words",
+        "_args", "_begun", "_charged", "_failed_at", "_failures", "_function", "_input_hash", "_kwargs", "_limits",
+        "_path", "_resume_at", "_retry", "_run", "_takes_call", "_title", "_took", "_words",
     )
 
     def __init__(
@@ -70,7 +72,7 @@ class StepRun:
         self._title = codec.title_of(function, name)
         self._words: Json = {"name": name, "title": self._title}
         self._takes_call = takes_call(function)
-        self._failures = 0
+        self._failures, self._charged, self._begun, self._took = 0, "", 0.0, 0.0
         self._failed_at: dt.datetime | None = None  # the first time
         self._resume_at: dt.datetime | None = None
 
@@ -115,12 +117,16 @@ class StepRun:
         return codec.restore(codec.result_type(self._function), value)
 
     async def _append(self, kind: Kind, body: bytes, side: Sequence[Side] = ()) -> int:
+        if self._charged:
+            self._took += time.monotonic() - self._begun
+            if kind != Kind.BACKOFF:
+                side = (*side, charging.settling(self._charged, happened=True, seconds=self._took))
         draft = Draft(kind=kind, path=self._path, payload=body, input_hash=self._input_hash)
         return await self._run.append(draft, side=side)
 
     async def _try(self) -> tuple[int, bytes] | None:
         """Run the function: the entry's seq and payload, or None after recording that it is tried again."""
-        if not self._run.ledger.unlimited:
+        if not self._run.ledger.unlimited or self._run.owner.rules().budgets:
             await self._within_budget()
         calling = Calling(self._run, self._path) if self._takes_call or self._limits else None
         try:
@@ -139,6 +145,8 @@ class StepRun:
     async def _within_budget(self) -> None:
         try:
             await allow(self._run, "steps", self._path)
+            self._charged = await charging.step_begins(self._run, self._path, self._limits.timeout)
+            self._begun = time.monotonic()
         except BudgetExhausted as error:
             told = {"type": error.code, "message": str(error)}
             await self._append(Kind.STEP_FAILED, codec.dump({**self._words, "error": told}))

@@ -1,12 +1,16 @@
-"""The account of a mission read from outside the engine: what it has used, and its limits.
+"""The account of a mission read from outside the engine: what it has used, its limits, and its clearance.
 
 Synchronous, through the ORM; reads only. Counts all timelines: what a rollback left behind was used all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db.models import Count, Q
 
+from missions.data_classes import DEFAULT, Clearance, clearance
 from missions.engine import history
 from missions.engine.budgets import PREFIX, Ledger, in_words
 from missions.models import Entry, Kind, Mission
@@ -31,6 +35,11 @@ def ledger_of(mission: Mission) -> Ledger | None:
     ledger.spent.steps += counts["steps"]
     ledger.spent.effects += counts["effects"]
     return ledger
+
+
+def clearance_of(first: Mapping[str, Any]) -> Clearance:
+    """What a mission is cleared for, by the payload of its first entry."""
+    return clearance(first.get("data_classes", DEFAULT))
 
 
 def limits(ledger: Ledger) -> dict[str, str | int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 
+from missions import data_classes
 from missions.engine import history
 from missions.engine.starting import Wish, begin
 from missions.errors import KeyReused, SpawnRefused
@@ -57,6 +58,7 @@ class Spawn:
     priority: int
     on_parent_end: str
     effects_off: bool = False  # as in the parent
+    clearance: data_classes.Clearance = data_classes.DEFAULT  # of the parent: a child has no more
 
     @property
     def full_key(self) -> str:
@@ -110,7 +112,7 @@ def _begin(spawn: Spawn) -> Mission:
     mission, _ = begin(Wish(
         type=spawn.type, input=spawn.input, title=spawn.title, key=spawn.full_key, started_by=starter, via="mission",
         priority=spawn.priority, after=spawn.after, on_failure=OnFailure(spawn.on_failure), child=child,
-        effects_off=spawn.effects_off,
+        effects_off=spawn.effects_off, at_most=spawn.clearance,
     ))
     return mission
 

@@ -15,8 +15,9 @@ NAMES = (
 )
 OF_CHILDREN = ("child_started", "awaited_end")  # points that only missions with children come to
 OF_ROLLBACKS = ("after_undo",)
+OF_BUDGETS = ("budget_held",)  # that only missions under a period budget come to
 OF_KEEPING = ("bundle_shelved", "bundle_sealed", "bundle_checked", "mid_removal")  # of housekeeping
-ALL = (*NAMES, *OF_CHILDREN, *OF_ROLLBACKS, *OF_KEEPING)
+ALL = (*NAMES, *OF_CHILDREN, *OF_ROLLBACKS, *OF_BUDGETS, *OF_KEEPING)
 _name, _nth, _signal, _arrivals = "", 1, signal.SIGKILL, 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from missions.engine.claims import Mail
 
-OF_ONE_CHAPTER = ("decision:", "effect:", "permit:")  # mail that nobody asks for once its chapter is over
+OF_ONE_CHAPTER = ("decision:", "effect:", "permit:", "budget:")  # mail that nobody asks for once its chapter is over
 
 
 class Inbox:

@@ -41,7 +41,8 @@ REFUSALS = ("22", "23", "54", "P0")  # the rows themselves: data, constraints, p
 TRANSIENT_SECONDS = 0.05
 STATEMENTS = (
     "append", "append_one", "fence", "release", "outcome", "ended", "turn", "reopen", "payload_store", "effect_open",
-    "effect_settle", "timeline_open", "artifact_keep", "blob_use", "progress_keep", "progress_drop", "progress_load",
+    "effect_settle", "charge_settle", "timeline_open", "artifact_keep", "blob_use", "progress_keep", "progress_drop",
+    "progress_load",
 )
 SETUP = (
     "set plan_cache_mode = force_generic_plan",
@@ -165,6 +166,8 @@ class Lane:
         short = bool(batch.rows) and (results[0].command_tuples or 0) != batch.rows
         released: dict[int, bool] = {}
         names = [name for name, _ in calls]
+        if any(result.command_tuples for name, result in zip(names, results, strict=True) if name == b"charge_settle"):
+            self.on_alarm()  # somebody waits for what was given back
         if any(result.command_tuples for name, result in zip(names, results, strict=True) if name == b"ended"):
             crashpoints.reach("awaited_end")
             self.on_alarm()  # somebody waits for a mission that has ended

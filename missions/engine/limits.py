@@ -17,7 +17,7 @@ from missions.engine import alarms, feed, stops
 from missions.engine.clock import database_now
 from missions.engine.stops import Stops
 from missions.errors import InvalidInput, UnknownLimit
-from missions.models import Circuit, CircuitState, Limit, Mission, Permit, Scope
+from missions.models import Circuit, CircuitState, Limit, Mission, PeriodBudget, Permit, Scope, Subject
 
 ALL = "*"
 MOST, COUNTED = 1_000_000, 1000
@@ -27,13 +27,25 @@ FIELDS = ("concurrency", "rate_count", "rate_seconds", "escalate_after_seconds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A period budget as workers know it: whose use it counts, and what of it."""
+
+    id: int
+    subject: str
+    subject_name: str
+    counts: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """All limits and stops, and the circuits that are not simply closed, as of the last change."""
+    """All limits, stops and period budgets, and the circuits that are not simply closed, as of the last change."""
 
     limits: Mapping[tuple[str, str], int] = field(default_factory=dict)  # scope and name → id
     concurrency: Mapping[str, int] = field(default_factory=dict)  # of types; `*` is all of them together
     circuits: Mapping[str, str] = field(default_factory=dict)  # tool → state; closed ones had failures lately
     stops: Stops = field(default_factory=Stops)
+    budgets: tuple[Kept, ...] = ()
 
     def of_call(self, tool: str, agent: str) -> tuple[int, ...]:
         """The limits that a call of this tool in this agent's name (or none's) comes under."""
@@ -43,15 +55,21 @@ class Rules:
         asked += [(Scope.AGENT, agent), (Scope.AGENT, ALL)] if agent else []
         return tuple(sorted(self.limits[key] for key in asked if key in self.limits))
 
+    def budgets_of(self, mission_type: str, *, tool: str = "", agent: str = "") -> tuple[Kept, ...]:
+        """The period budgets that something done by a mission of this type comes under."""
+        mine = {(Subject.ALL, ""), (Subject.TYPE, mission_type), (Subject.TOOL, tool), (Subject.AGENT, agent)}
+        return tuple(budget for budget in self.budgets if (budget.subject, budget.subject_name) in mine)
+
     def is_open(self, tool: str) -> bool:
         """Whether calls of this tool must ask first."""
         return self.circuits.get(tool, CircuitState.CLOSED) != CircuitState.CLOSED
 
 
 def load() -> Rules:
-    """The rules now. Three statements."""
+    """The rules now. Four statements."""
     rows, stopped = list(Limit.objects.all()), stops.load()
     troubled = Circuit.objects.filter(~Q(state=CircuitState.CLOSED) | Q(failures__gt=0))
+    kept = PeriodBudget.objects.order_by("pk").values("id", "subject", "subject_name", "counts", "currency")
     return Rules(
         limits={(row.scope, row.name): row.pk for row in rows},
         concurrency={
@@ -59,6 +77,7 @@ def load() -> Rules:
             **dict.fromkeys(stopped.types, 0),
         },
         circuits=dict(troubled.values_list("tool", "state")), stops=stopped,
+        budgets=tuple(Kept(**row) for row in kept),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from pydantic import TypeAdapter, ValidationError
 
+from missions import data_classes
 from missions.engine.budgets import Budget
 from missions.engine.checkpoints import Checkpoint
 from missions.errors import InvalidInput, UnknownType
@@ -39,6 +40,7 @@ class MissionType:
     keep_days: int | None = None  # None: as MISSIONS_KEEP_DAYS says; 0: for ever
     budget: Budget = NO_BUDGET
     checkpoint: Checkpoint = EVERY_STEP
+    data_classes: data_classes.Clearance = data_classes.DEFAULT  # what its missions may read and write
 
     @property
     def input_schema(self) -> dict[str, Any]:

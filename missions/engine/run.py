@@ -14,11 +14,13 @@ A control program (`missions.control`) runs the same way, over what it has recor
 from __future__ import annotations
 
 import asyncio
+import functools
 import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from missions.data_classes import DEFAULT, Clearance, clearance
 from missions.engine.branches import Branch, Wait, is_cut_off, stands_at
 from missions.engine.budgets import ledger_of
 from missions.engine.claims import Claimed, Recorded, more_entries
@@ -235,6 +237,11 @@ class Run(Waiting):
         if future is not None and not self.has_left:
             self.go_on()
             future.cancel()
+
+    @functools.cached_property
+    def clearance(self) -> Clearance:
+        """The data classes that this mission may touch: as it was started, whatever its type says by now."""
+        return clearance(self.first.payload.get("data_classes", DEFAULT))
 
     # -- Ownership -----------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connection, transaction
 
+from missions.data_classes import DEFAULT, Clearance, clearance, common, covers
 from missions.engine import alarms, chain, codec, dependencies, feed, prepared
 from missions.engine.budgets import Budget
 from missions.engine.clock import database_now
@@ -44,6 +45,8 @@ class Wish:
     budget: dict[str, Any] | None = None
     child: Child | None = None
     effects_off: bool = False  # it may not change the world, as the mission that starts it may not
+    data_classes: Sequence[str] | None = None  # less than its type is cleared for; None: all of that
+    at_most: Clearance | None = None  # the clearance of the mission that starts it
 
 
 def start(
@@ -53,9 +56,9 @@ def start(
 
     `more`: title, via, start_at, priority (higher runs first), deadline_at, after (ids of missions that have to end
     first), on_failure (what to do where one of them fails: `OnFailure`), budget (limits over those of the type: steps,
-    effects, wall, cost, tokens). The input is checked against the type's schema first. Own transaction. Raises
-    UnknownType, InvalidInput, KeyReused (same key, other request), MissionArchived (its mission ended long ago),
-    PayloadTooLarge.
+    effects, wall, cost, tokens), data_classes (a clearance that is less than the type's). The input is checked against
+    the type's schema first. Own transaction. Raises UnknownType, InvalidInput, KeyReused (same key, other request),
+    MissionArchived (its mission ended long ago), PayloadTooLarge.
     """
     _check_key(key)
     full_key = f"{started_by.pk if started_by else 0}:{key}" if key is not None else None
@@ -92,9 +95,25 @@ def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
     limits = {**kind.budget.as_json(), **Budget.from_json(wish.budget or {}).as_json()}
     if limits:
         payload["budget"] = limits
+    if (cleared := _clearance(kind, wish)) != DEFAULT:
+        payload["data_classes"] = list(cleared)
     if wish.effects_off:
         payload["effects"] = False
     return payload
+
+
+def _clearance(kind: MissionType, wish: Wish) -> Clearance:
+    """What the mission may touch: never more than its type, nor than who starts it. Raises InvalidInput."""
+    try:
+        wanted = kind.data_classes if wish.data_classes is None else clearance(wish.data_classes)
+    except ValueError as error:
+        wrong = [{"field": "data_classes", "message": f"{error}."}]
+        raise InvalidInput("The request can not be taken.", errors=wrong) from error
+    beyond = sorted(name for name in wanted if not covers(kind.data_classes, name))
+    if beyond:
+        message = f"Missions of this type are not cleared for {', '.join(beyond)}."
+        raise InvalidInput("The request can not be taken.", errors=[{"field": "data_classes", "message": message}])
+    return wanted if wish.at_most is None else common(wanted, wish.at_most)
 
 
 def _check_key(key: str | None) -> None:

@@ -98,7 +98,7 @@ class Waiting(Leaving):
             return
         waits = list(self._waits.values())
         wakes = [wait.wake_at for wait in waits if wait.wake_at is not None]
-        order = ("stop:", "decision:", "signal:", "child:", "limit:", "tool:", "timer")
+        order = ("stop:", "decision:", "signal:", "child:", "limit:", "budget:", "tool:", "timer")
         shown = min(waits, key=lambda wait: next((n for n, word in enumerate(order) if wait.label.startswith(word)), 9))
         state = State.WAITING if any(wait.signals for wait in waits) else State.SLEEPING
         if any(not wait.label for wait in waits):

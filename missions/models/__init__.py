@@ -7,6 +7,17 @@ from missions.models.freeze import Freeze
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.limit import Circuit, CircuitChange, CircuitState, Limit, Permit, Scope
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
+from missions.models.period_budget import (
+    BudgetAccount,
+    BudgetCharge,
+    BudgetWait,
+    ChargeState,
+    Counted,
+    Exhausted,
+    Period,
+    PeriodBudget,
+    Subject,
+)
 from missions.models.progress import Progress
 from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd, SharedChild
 from missions.models.schedule import Missed, Schedule
@@ -18,10 +29,10 @@ from missions.models.worker import Alarm, Takeover, Worker
 from missions.models.wrong import Forked, WrongMark
 
 __all__ = [
-    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BundlePiece",
-    "Checkpoint", "Child", "Circuit", "CircuitChange", "CircuitState", "Dependency", "Effect", "EffectState", "Entry",
-    "Forked",
-    "Freeze", "Held", "Hold", "Kind", "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
+    "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BudgetAccount",
+    "BudgetCharge", "BudgetWait", "BundlePiece", "ChargeState", "Checkpoint", "Child", "Circuit", "CircuitChange",
+    "CircuitState", "Counted", "Dependency", "Effect", "EffectState", "Entry", "Exhausted", "Forked", "Freeze", "Held", "Hold", "Kind",
+    "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload", "Period", "PeriodBudget",
     "Permit", "Portion", "Progress", "Schedule", "Scope", "SharedChild", "Signal", "State", "Stop", "StopScope",
-    "Takeover", "Timeline", "Worker", "WrongMark",
+    "Subject", "Takeover", "Timeline", "Worker", "WrongMark",
 ]

@@ -65,6 +65,7 @@ def spec(server: Server, tool: str, *, entry: RemoteTool | None = None, schema: 
         title=entry.title or name.replace(".", " ").replace("_", " ").capitalize(),
         sentence=entry.sentence,
         data_class=entry.data_class,
+        cost=entry.cost,
         timeout_seconds=entry.timeout,
         key_ttl_seconds=entry.key_ttl,
         origin=f"MCP server {server.name} ({tool})",

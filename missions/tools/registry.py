@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 
+from missions import data_classes
 from missions.engine.checkpoints import seconds_of
 from missions.errors import StandfastError, UnknownTool
 from missions.governance import EffectClass, RetrySafety
@@ -38,6 +39,7 @@ def tool(
     title: str = "",
     sentence: str = "",
     data_class: str = "",
+    cost: str = "",
     timeout: float | dt.timedelta = 30.0,
     heartbeat_timeout: float | dt.timedelta | None = None,
     key_ttl: float | None = None,
@@ -63,7 +65,8 @@ def tool(
             compensate=compensate,
             title=title or _title(function, named),
             sentence=sentence,
-            data_class=data_class,
+            data_class=data_classes.checked(data_class),
+            cost=cost,
             timeout_seconds=seconds_of(timeout),
             heartbeat_timeout_seconds=None if heartbeat_timeout is None else seconds_of(heartbeat_timeout),
             workspace=workspace,

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from missions import data_classes
 from missions.governance import EffectClass, Json, RetrySafety
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -65,6 +66,7 @@ class RemoteTool(Entry):
     title: str = ""
     sentence: str = ""
     data_class: str = ""
+    cost: str = ""
     timeout: float = Field(default=30.0, gt=0, le=3600)
     errors: Codes = Codes()
     args_schema: Json | None = None
@@ -76,6 +78,11 @@ class RemoteTool(Entry):
         if isinstance(value, dict) and isinstance(value.get("probe"), str):
             return {**value, "probe": {"tool": value["probe"]}}
         return value
+
+    @field_validator("data_class")
+    @classmethod
+    def _is_data_class(cls, value: str) -> str:
+        return data_classes.checked(value)
 
     @field_validator("args_schema")
     @classmethod

@@ -70,7 +70,8 @@ class ToolSpec:
     compensate: str = ""  # the name of the tool that undoes it
     title: str = ""  # business words: "Issue refund"
     sentence: str = ""  # a template over the arguments: "Refund {amount} for order {order_id}"
-    data_class: str = ""
+    data_class: str = ""  # `missions.data_classes`
+    cost: str = ""  # the argument that holds what it moves or costs; empty: the usual ones, where it writes
     timeout_seconds: float = 30.0
     heartbeat_timeout_seconds: float | None = None  # the longest silence of a call; None: it need not report
     workspace: bool = False  # whether its calls get the mission's folder

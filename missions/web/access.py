@@ -25,6 +25,7 @@ STEER = frozenset({"operators"})
 LIMIT = frozenset({"operators"})
 STOP = frozenset({"operators", "policy-admins", "supervisors"})
 LIFT = frozenset({"policy-admins"})
+BUDGET = frozenset({"policy-admins"})
 OPERATORS_ONLY = frozenset({"retry", "rollback"})  # the controls that only who steers may ask for
 
 
@@ -41,6 +42,11 @@ def may_start(user: User | AnonymousUser) -> bool:
 def may_schedule(user: User | AnonymousUser) -> bool:
     """Whether a person sees, makes and changes schedules: operators and administrators."""
     return _in_any(user, SCHEDULE)
+
+
+def may_budget(user: User | AnonymousUser) -> bool:
+    """Whether a person may set period budgets: policy admins and administrators."""
+    return _in_any(user, BUDGET)
 
 
 def may_limit(user: User | AnonymousUser) -> bool:

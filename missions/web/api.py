@@ -31,8 +31,8 @@ from missions.web.serializers import (
     ending,
 )
 
-RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "control", "attend:")
-WAITS = ("decision", "limit", "signal", "child", "mission", "timer", "tool")
+RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "budget:", "control", "attend:")
+WAITS = ("decision", "limit", "budget", "signal", "child", "mission", "timer", "tool")
 
 
 class MissionsView(Endpoint):

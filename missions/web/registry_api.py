@@ -34,6 +34,7 @@ class MissionTypeSerializer(serializers.Serializer[Any]):
     description = serializers.CharField()
     input_schema = serializers.DictField(help_text="JSON Schema of the input.")
     checkpoint = CheckpointShape()
+    data_classes = serializers.ListField(child=serializers.CharField(), help_text="What its missions may touch.")
 
 
 class CircuitShape(serializers.Serializer[Any]):
@@ -66,7 +67,8 @@ class ToolSerializer(serializers.Serializer[Any]):
     key_ttl_seconds = serializers.FloatField(allow_null=True)
     timeout_seconds = serializers.FloatField()
     compensate = serializers.CharField(help_text="The tool that undoes it; empty where none does.")
-    data_class = serializers.CharField()
+    data_class = serializers.CharField(help_text="Of what it reads or writes; empty for none.")
+    cost = serializers.CharField(help_text="The argument that holds what it moves or costs; empty: the usual ones.")
     server = serializers.CharField(help_text="The MCP server behind it; empty where it is a function here.")
     circuit = CircuitShape(help_text="Whether its calls go through.")
     limits = LimitShape(many=True, help_text="The limits that its calls come under, but for those on agents.")

@@ -90,6 +90,10 @@ class StartBody(Body):
     after = serializers.ListField(
         child=serializers.UUIDField(), required=False, default=list, help_text="Only once these missions have ended."
     )
+    data_classes = serializers.ListField(
+        child=Text(max_length=50), max_length=20, required=False, allow_null=True, default=None,
+        help_text="A clearance that is less than the type's.",
+    )
     on_failure = serializers.ChoiceField(
         OnFailure.choices, required=False, default=OnFailure.FAIL,
         help_text="What to do where one of those fails, is cancelled or is refused.",
@@ -116,7 +120,7 @@ class SignalReceipt(serializers.Serializer[Any]):
 class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
-    kind = serializers.ChoiceField(["decision", "limit", "stop", "signal", "child", "mission", "timer", "tool"])
+    kind = serializers.ChoiceField(["decision", "limit", "stop", "budget", "signal", "child", "mission", "timer", "tool"])
     what = serializers.CharField(help_text="The id of the decision or mission; the name of all others.")
     since = serializers.DateTimeField(allow_null=True)
     due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")
@@ -195,6 +199,7 @@ class MissionDetailSerializer(MissionSerializer):
     """A mission on its own, with its input, its account and the missions around it."""
 
     input = serializers.SerializerMethodField()
+    data_classes = serializers.SerializerMethodField()
     spend = serializers.SerializerMethodField()
     budget = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
@@ -226,9 +231,16 @@ class MissionDetailSerializer(MissionSerializer):
 
     def get_input(self, mission: Mission) -> dict[str, Any]:
         """As it was checked at the start, defaults filled in."""
-        first = history.entries(mission.pk, limit=1)
-        given: Mapping[str, Any] = first[0].payload.get("input", {}) if first else {}
+        given: Mapping[str, Any] = self._first(mission).get("input", {})
         return dict(given)
+
+    def get_data_classes(self, mission: Mission) -> list[str]:
+        """What it is cleared for, as it was started: a level, and labels."""
+        return list(accounts.clearance_of(self._first(mission)))
+
+    def _first(self, mission: Mission) -> dict[str, Any]:
+        first = history.entries(mission.pk, limit=1)
+        return first[0].payload if first else {}
 
     @extend_schema_field(serializers.UUIDField(allow_null=True))
     def get_parent(self, mission: Mission) -> uuid.UUID | None:

@@ -28,8 +28,12 @@ if TYPE_CHECKING:
 KEYWORD = "Token"
 MARK = "sf_"  # people and secret scanners recognise it
 PREFIX_LENGTH = 12
-READ_SCOPES = {"missions": "missions:read", "decisions": "decisions:read", "limits": "limits:read"}
-WRITE_SCOPES = {"missions": "missions:write", "decisions": "decisions:vote", "limits": "limits:write"}
+READ_SCOPES = {
+    "missions": "missions:read", "decisions": "decisions:read", "limits": "limits:read", "budgets": "budgets:read",
+}  # fmt: skip
+WRITE_SCOPES = {
+    "missions": "missions:write", "decisions": "decisions:vote", "limits": "limits:write", "budgets": "budgets:write",
+}  # fmt: skip
 SCOPES = (*READ_SCOPES.values(), *WRITE_SCOPES.values())
 
 

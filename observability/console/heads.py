@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from missions.data_classes import opened
 from missions.engine import accounts, history
 from missions.engine.registry import checkpoint_of
 from missions.models import Artifact, Effect, Entry, Mission, Outcome, State, Worker
@@ -38,6 +39,7 @@ class Head:
     deadline: dt.datetime | None  # when its time is used up
     progress: Reported | None
     checkpoint: str  # the type's strategy in words
+    cleared: str  # the data classes that it may touch
     family: Family
     pending: list[str]  # what was asked of it and is not done yet
     paused_by: str  # who paused it, and what they said
@@ -77,9 +79,15 @@ def head_of(mission: Mission) -> Head:
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
         outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
         deadline=ledger.deadline if ledger else None, progress=latest(mission),
-        checkpoint=checkpoint_of(mission.type).words, family=family_of(mission), pending=pending_of(mission),
+        checkpoint=checkpoint_of(mission.type).words, cleared=_cleared(mission),
+        family=family_of(mission), pending=pending_of(mission),
         paused_by=paused_by(mission), next_step=next_step(mission),
     )  # fmt: skip
+
+
+def _cleared(mission: Mission) -> str:
+    first = history.entries(mission.pk, limit=1)
+    return ", ".join(opened(accounts.clearance_of(first[0].payload if first else {}))) or "nothing that bears a class"
 
 
 def artifacts_of(mission: Mission) -> list[ArtifactLine]:

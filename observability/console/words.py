@@ -48,7 +48,7 @@ REASONS = {
 class Wait:
     """What a mission waits for; `before` and `after` stand around `name`, which leads there if it is a page."""
 
-    kind: str  # decision, limit, stop, signal, mission, timer, tool, attention
+    kind: str  # decision, limit, stop, budget, signal, mission, timer, tool, attention
     icon: str
     name: str
     before: str = ""
@@ -86,6 +86,9 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         scope, _, limited = name.partition(":")
         what = f"the limit on all {scope}s" if limited == "*" else f"the limit on {phrase(limited)}"
         return Wait(kind=kind, icon="people", before="its turn: ", name=what)
+    if kind == "budget":
+        what = f"the budget {phrase(name)}" if name else "the mission’s budget"
+        return Wait(kind=kind, icon="timer", before="room in ", name=what)
     if kind == "tool":
         return Wait(kind=kind, icon="retry", name=phrase(name), after=" to answer again")
     return None

@@ -81,7 +81,7 @@ def still_waiting(facts: Facts, workers: int) -> list[str]:
     answered = {f"decision:{entry['payload']['decision']}" for entry in facts["entries"] if entry["kind"] == "answered"}
     wrong += [f"{signal['mission_id']}: {signal['name']} was not taken" for signal in facts["signals"]
               if (signal["mission_id"], signal["seq"]) not in taken and signal["name"] not in answered
-              and not signal["name"].startswith(("effect:", "permit:"))]
+              and not signal["name"].startswith(("effect:", "permit:", "budget:"))]
     if facts["live_workers"] != workers:
         wrong.append(f"{facts['live_workers']} workers are registered as alive, not {workers}")
     return wrong

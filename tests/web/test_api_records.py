@@ -199,7 +199,7 @@ def test_tools_come_with_their_promises_and_the_schema_of_their_arguments(outsid
     assert row.pop("circuit")["state"] == "closed" and row.pop("limits") == [] and row.pop("server") == ""
     assert row == {
         "name": "test.van_send", "title": "Send the van", "effect_class": "write", "retry_safety": "keyed",
-        "key_ttl_seconds": 60.0, "timeout_seconds": 30.0, "compensate": "test.van_recall", "data_class": "",
+        "key_ttl_seconds": 60.0, "timeout_seconds": 30.0, "compensate": "test.van_recall", "data_class": "", "cost": "",
     }  # fmt: skip
     assert set(schema["properties"]) == {"to", "weight"}
 

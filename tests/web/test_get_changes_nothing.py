@@ -7,6 +7,7 @@ name that is not known here fails until it is taught a real value in `World`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import product
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from django.utils.regex_helper import normalize
 
 from approvals import votes
 from missions.authoring import ToolCall, tool
-from missions.engine import limits, schedules, stops
+from missions.engine import limits, period_budgets, schedules, stops
 from missions.models import EffectState, Kind, Mission
 from missions.web import tokens
 from tests import archive, decisions, parcels
@@ -80,8 +81,9 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
-            # A schedule and a tool of the same name, since both addresses call it `name`.
+            # A schedule, a tool and a budget of the same name, since all addresses call it `name`.
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
+            "budget": [period_budgets.add(name=nightly.__name__, counts="effects", amount=Decimal(1), period="day").pk],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
             "seq": [DECIDED],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
