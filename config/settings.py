@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 
@@ -40,6 +41,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.postgres",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
     "csp",
     "django_htmx",
@@ -60,6 +62,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: it turns a locked sign-in into its page
 ]
 TEMPLATES = [
     {
@@ -111,6 +114,13 @@ PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------
 LOGIN_URL = "/login/"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+# So many wrong passwords for one name from one address, and it waits: guessing is slow, and locks nobody out elsewhere.
+AXES_FAILURE_LIMIT = env.integer("SIGN_IN_FAILURES", 5, low=1, high=1000)
+AXES_COOLOFF_TIME = dt.timedelta(seconds=env.seconds("SIGN_IN_WAIT_SECONDS", 900.0, low=1, high=86_400))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS, AXES_DISABLE_ACCESS_LOG, AXES_VERBOSE = True, True, False
+AXES_LOCKOUT_TEMPLATE, AXES_HTTP_RESPONSE_CODE = "locked_out.html", 429
 LOGIN_REDIRECT_URL = "/queue/"
 LOGOUT_REDIRECT_URL = "/login/"
 SESSION_COOKIE_SAMESITE = "Lax"

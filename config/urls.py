@@ -11,6 +11,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="queue"), name="home"),
     path("login/", LoginView.as_view(template_name="login.html", redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("me/", include("observability.console.account_urls")),
     path("queue/", include("approvals.web.urls")),
     path("missions/", include("observability.console.urls")),
     path("schedules/", include("observability.console.schedule_urls")),

@@ -13,5 +13,5 @@ class MissionsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks (a wrong file of MCP servers stops start-up) and the handlers of alarms."""
-        for module in ("tools.checks", "engine.endings", "engine.deadlines", "engine.schedules"):
+        for module in ("tools.checks", "engine.endings", "engine.deadlines", "engine.schedules", "web.signing_in"):
             importlib.import_module(f"missions.{module}")

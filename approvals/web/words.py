@@ -61,7 +61,7 @@ DOES: dict[tuple[str, str], str] = {
     (DecisionKind.DIVERGENCE, "cancel"): "The mission ends. What it did stands.",
     (DecisionKind.BUDGET, "extend"): "Whoever has room by then goes on; the next period begins with the usual amount.",
     (DecisionKind.BUDGET, "wait"): "Nobody is asked again before the next period.",
-    (DecisionKind.BUDGET, "stop"): "Their missions are told that the budget is exhausted, and end unless they handle it.",
+    (DecisionKind.BUDGET, "stop"): "Their missions are told that the budget is exhausted; they end, or handle it.",
     (DecisionKind.QUESTION, "go_on"): "It goes on, however long it takes.",
     (DecisionKind.QUESTION, "extend"): "It goes on, and people are asked again when that time is up.",
     (DecisionKind.QUESTION, "cancel"): "The mission ends. What it did stands.",

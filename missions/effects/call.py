@@ -176,16 +176,13 @@ class ToolRun:
     async def _intend(self) -> None:
         is_read = self.spec.effect is EffectClass.READ
         try:
-            await budgeting.allow(self.run, "" if is_read else "effects", self.path)
-        except BudgetExhausted as error:
-            await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
-            return
-        try:
-            key = charging.place_key(self.run, self.path, "read") if is_read else self.key_of(standing.generation(self))
-            await charging.charged(self, key)
+            try:
+                await budgeting.allow(self.run, "" if is_read else "effects", self.path)
+                await charging.charged(self)
+            except BudgetExhausted as error:
+                await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
+                return
             await (reads.read(self) if is_read else self._open())
-        except BudgetExhausted as error:
-            await self.record(Kind.RULING, phase="budget", **budgeting.denial(error).as_json())
         finally:
             self.run.ledger.reserved.pop(self.path, None)
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from missions.effects import standing
 from missions.effects.budgeting import CONTROL
 from missions.engine import charges, crashpoints, period_budgets
 from missions.engine.arrays import boolean, int4, int8
@@ -68,13 +69,15 @@ def _standing(ids: list[int], key: str) -> tuple[Json, ...]:
     )
 
 
-async def charged(op: ToolRun, key: str) -> None:
+async def charged(op: ToolRun) -> None:
     """Return once there is room in all budgets that the call comes under, and what it takes is held for it.
 
     Raises BudgetExhausted where it is refused.
     """
     op.charged = ""
     if wants := _wanted(op, _of_call(op)):
+        is_read = op.spec.effect is EffectClass.READ
+        key = place_key(op.run, op.path, "read") if is_read else op.key_of(standing.generation(op))
         await _reserved(op.run, op.path, key, wants)
         op.charged = key
 

@@ -20,7 +20,9 @@ from missions.models.period_budget import (
 )
 from missions.models.progress import Progress
 from missions.models.relation import Child, Dependency, OnFailure, OnParentEnd, SharedChild
+from missions.models.restriction import RestrictedScope, Restriction
 from missions.models.schedule import Missed, Schedule
+from missions.models.sign_in import SignIn
 from missions.models.signal import Signal
 from missions.models.stop import Held, Stop, StopScope
 from missions.models.timeline import Timeline
@@ -33,6 +35,7 @@ __all__ = [
     "BudgetCharge", "BudgetWait", "BundlePiece", "ChargeState", "Checkpoint", "Child", "Circuit", "CircuitChange",
     "CircuitState", "Counted", "Dependency", "Effect", "EffectState", "Entry", "Exhausted", "Forked", "Freeze", "Held", "Hold", "Kind",
     "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload", "Period", "PeriodBudget",
-    "Permit", "Portion", "Progress", "Schedule", "Scope", "SharedChild", "Signal", "State", "Stop", "StopScope",
+    "Permit", "Portion", "Progress", "RestrictedScope", "Restriction", "Schedule", "Scope", "SharedChild", "SignIn",
+    "Signal", "State", "Stop", "StopScope",
     "Subject", "Takeover", "Timeline", "Worker", "WrongMark",
 ]

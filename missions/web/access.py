@@ -14,11 +14,11 @@ from django.db.models import QuerySet
 
 from missions.errors import UnknownMission
 from missions.models import Archived, Mission
+from missions.visibility import SEE_ALL, seen_by
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
-SEE_ALL = frozenset({"operators", "auditors", "supervisors", "finance", "legal", "policy-admins"})
 START = frozenset({"operators", "supervisors"})
 SCHEDULE = frozenset({"operators"})
 STEER = frozenset({"operators"})
@@ -86,18 +86,12 @@ def may_control(user: User | AnonymousUser, mission: Mission, verb: str) -> bool
 
 def visible_missions(user: User | AnonymousUser) -> QuerySet[Mission]:
     """The missions that a person may see; none for the anonymous and the inactive."""
-    missions = Mission.objects.all()
-    if sees_all(user):
-        return missions
-    return missions.filter(brief__started_by=user.pk) if user.is_active and user.pk else missions.none()
+    return Mission.objects.filter(seen_by(user))
 
 
 def visible_archive(user: User | AnonymousUser) -> QuerySet[Archived]:
     """The archived missions that a person may see, by the same rule."""
-    archived = Archived.objects.filter(removed_at__isnull=False, returned_at=None)
-    if sees_all(user):
-        return archived
-    return archived.filter(started_by_id=user.pk) if user.is_active and user.pk else archived.none()
+    return Archived.objects.filter(seen_by(user, owner="started_by_id"), removed_at__isnull=False, returned_at=None)
 
 
 def visible_mission(user: User | AnonymousUser, uid: uuid.UUID) -> Mission:

@@ -34,7 +34,7 @@ def _dress(field: forms.Field) -> None:
     match field.widget:
         case forms.HiddenInput():
             return
-        case forms.CheckboxInput():
+        case forms.CheckboxInput() | forms.CheckboxSelectMultiple():
             field.widget.attrs["class"] = "checkbox"
         case forms.Select():
             field.widget.attrs["class"] = "select"

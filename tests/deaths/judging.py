@@ -7,7 +7,7 @@ from typing import Any
 
 from approvals.models import Decision, DecisionState
 from missions.engine import history
-from missions.models import Effect, EffectState, Mission, Permit, Progress, Signal
+from missions.models import BudgetCharge, BudgetWait, Effect, EffectState, Mission, Permit, Progress, Signal
 
 SETTLED = (EffectState.DONE, EffectState.NOT_DONE, EffectState.UNDONE)
 
@@ -32,6 +32,8 @@ def _leftovers(mission: Mission, leaves_doubt: bool) -> dict[str, Any]:
     closed = (*SETTLED, EffectState.IN_DOUBT) if leaves_doubt else SETTLED
     return {
         "an open effect": Effect.objects.filter(mission_id=mission.pk).exclude(state__in=closed),
+        "a call that waits for a budget": BudgetWait.objects.filter(mission_id=mission.pk),
+        "a charge that is held": BudgetCharge.objects.filter(mission_id=mission.pk, state="held"),
         "a permit": Permit.objects.filter(mission_id=mission.pk),
         "progress": Progress.objects.filter(mission_id=mission.pk),
         "an open decision": Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN),

@@ -19,6 +19,7 @@ class Scene:
 
     body: Body
     terms: dict[str, Any] = field(default_factory=dict)  # of its type
+    period_budgets: dict[str, int] = field(default_factory=dict)  # of its type: what is counted, and the amount
     first_dies_at: str = ""  # a crash point at which an earlier worker dies
     first_hurt: tuple[Fault, ...] = ()  # what befalls its worker before anything else does
     people: tuple[str, ...] = ()  # controls that are asked for, one each time that it waits for `go`

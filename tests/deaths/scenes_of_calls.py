@@ -112,6 +112,18 @@ async def limits(m: Context, given: Given) -> Verdict:
     return Verdict("done")
 
 
+@scene(period_budgets={"steps": 1, "effects": 1, "wall": 60, "tokens": 1000})
+async def charged(m: Context, given: Given) -> Verdict:
+    """Steps, calls and tokens under period budgets; the second step and the second call wait for people."""
+    await m.step("double", double, 1)
+    await m.spend(tokens=10)
+    await m.step("double", double, 2)
+    await m.tool("stage.read", what="read")
+    await m.tool("stage.keyed", what="keyed")
+    await m.tool("stage.verifiable", what="verifiable")
+    return Verdict("done")
+
+
 @scene()
 async def circuit(m: Context, given: Given) -> Verdict:
     """A tool without an answer, whose circuit opens."""

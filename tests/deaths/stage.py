@@ -14,11 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from approvals.policies import document, versions
-from missions.engine import alarms, limits
+from missions.engine import alarms, limits, period_budgets
 from missions.engine import registry as known
 from missions.engine.clock import database_now
 from missions.engine.starting import start
@@ -108,6 +109,8 @@ class Stage:
     def perform(self, performances: Sequence[Performance]) -> None:
         """All of them; each `wrong` then tells what was not as it should be."""
         types = {name: scene for one in performances for name, scene in one.types.items()}
+        for name, scene in types.items():
+            _keep_budgets(name, SCENES[scene].period_budgets if scene in SCENES else {})
         before = dict(known._types)
         scenes.register(types)
         try:
@@ -285,6 +288,14 @@ class Stage:
             one.wrong.append(f"it is {one.mission.state}: {story(one.mission)}")
         elif one.mission.state == State.COMPLETED:
             one.told = {"verdict": one.mission.outcome.verdict, "data": one.mission.outcome.data}
+
+
+def _keep_budgets(type_: str, budgets: dict[str, int]) -> None:
+    for counts, amount in budgets.items():
+        name = f"{counts}-{type_.replace('.', '-')}"
+        period_budgets.add(
+            name=name, subject="mission_type", subject_name=type_, counts=counts, amount=Decimal(amount), period="month"
+        )
 
 
 def _look_at_permits() -> None:

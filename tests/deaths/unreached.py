@@ -36,6 +36,7 @@ WHY: dict[str, str] = {
     "engine.run:Run.recorded:self.put_back": LEAVING,
     "engine.run:Run.recorded:self.put_back:2": LEAVING,
     "effects.admission:admitted:run.put_back": LEAVING,
+    "effects.charging:_reserved:run.put_back": LEAVING,
     "engine.worker:Incarnation.drain:asyncio.sleep": "only with something in memory: tests/acceptance/test_drain.py",
     "engine.witness:Witness.attest:self._freeze": RESTORED,
     "engine.witness:Witness.attest:self._look:2": RESTORED,

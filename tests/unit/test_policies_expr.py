@@ -109,7 +109,7 @@ def test_a_value_that_is_no_boolean_after_all_is_an_error():
         ('tool.nmae == "x"', (1, 5), "undefined field 'nmae' not found in struct 'Tool'"),
         ("tool.name > 5", (1, 11), "no matching overload"),
         ('tool.name == "a" &&\n  bogus', (2, 3), "undeclared reference to 'bogus'"),
-        ("decision.confidence > 0.9", (1, 9), "undefined field 'confidence'"),  # nothing fills it yet
+        ("decision.certainty > 0.9", (1, 9), "undefined field 'certainty'"),
         ("args.a ==", (1, 10), "Syntax error"),
         ('args.a.matches("a+")', (1, 15), "undeclared reference to 'matches'"),
         ("args.l.map(a, a) == []", (1, 12), "undeclared reference"),

@@ -51,7 +51,8 @@ def test_arguments_at_a_limit_pass_as_they_are(value):
 
 
 def test_every_field_that_rules_may_name_is_filled_with_its_type():
-    context = context_of(intent(), NOW)
+    decision = {"class": "payout", "name": "payout", "confidence": 0.9, "findings": 0}
+    context = context_of(intent(decision_class="payout", decision=decision), NOW)
     assert set(context) == {*FIELDS, "args", "now"}
     for variable, fields in FIELDS.items():
         assert {name: type(value) for name, value in context[variable].items()} == dict(fields)
