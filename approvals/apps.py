@@ -12,7 +12,8 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the alarm handlers and the parts of bundles, in every process that runs Django."""
+        """Register alarm handlers, what follows from decisions, and parts of bundles, in every process with Django."""
         import_module("approvals.alarms")
         import_module("approvals.budgets.asking")
         import_module("approvals.keeping")
+        import_module("approvals.policies.activation")

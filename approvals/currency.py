@@ -10,7 +10,7 @@ import uuid
 from django.db import transaction
 from django.db.models import F, Q
 
-from approvals import resolution, tiers
+from approvals import resolution, settling, tiers
 from approvals.models import Decision
 from missions.models import State
 from missions.models.mission import ENDED
@@ -30,6 +30,7 @@ def catch_up(decision: Decision) -> None:
     elif decision.is_open and mission is not None and mission.timeline != decision.timeline:
         resolution.supersede(decision, None, "The mission was rolled back and went on elsewhere.")
     else:
+        settling.catch_up(decision)
         tiers.lapse(decision)
 
 

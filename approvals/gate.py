@@ -28,7 +28,7 @@ class PolicyGate:
         if force.unreadable:
             return evaluate.unjudged(force.unreadable)
         try:
-            return evaluate.ruling(intent, force.tables, force.now)
+            return evaluate.ruling(intent, force.tables_for(intent), force.now)
         except Exception as error:  # whatever breaks the evaluation may not open the gate; it is logged and denied
             logger.exception("A ruling broke", extra={"action": "ruling_broke", "tool": intent.tool})
             return evaluate.unjudged(f"The evaluation broke: {type(error).__name__}.")

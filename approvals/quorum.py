@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
+from approvals import settling
 from approvals.models import Decision, TierState, Vote, VoteVerdict
 
 
@@ -21,7 +22,7 @@ def askers(decision: Decision) -> set[int]:
     """The users behind the request: they may watch it and never vote on it."""
     mission = decision.mission
     owner = mission.brief.started_by_id if mission is not None and hasattr(mission, "brief") else None
-    return {user for user in (decision.requested_by_id, owner) if user is not None}
+    return {user for user in (decision.requested_by_id, owner) if user is not None} | settling.barred(decision).keys()
 
 
 def standing(decision: Decision) -> list[Vote]:
@@ -103,6 +104,8 @@ def why_not(user: User, decision: Decision) -> str | None:
         return "Your account is not active."
     if tier is None:
         return "No tier of this decision is open."
+    if reason := settling.barred(decision).get(user.pk):
+        return reason
     if user.pk in askers(decision):
         return "You asked for this or started its mission, so someone else has to decide."
     if not user.groups.filter(name=tier.group).exists():

@@ -12,7 +12,7 @@ import uuid
 
 from django.db import transaction
 
-from approvals import quorum
+from approvals import quorum, settling
 from approvals.budgets import answering
 from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierState, Vote
 from missions.engine import feed, mailbox
@@ -42,6 +42,7 @@ def settle(decision: Decision, state: DecisionState, answer: Answer) -> None:
     announce(decision)
     facts = {"action": "decision_settled", "decision": str(decision.pk), "state": str(state), "by": ",".join(answer.by)}
     logger.info("A decision is settled", extra=facts)
+    settling.settled(decision)
 
 
 def announce(decision: Decision) -> None:

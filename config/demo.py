@@ -20,14 +20,15 @@ MEMBERS = {
     "sam": "supervisors", "fiona": "finance", "lee": "legal", "olivia": "operators", "paula": "policy-admins",
     "audrey": "auditors",
 }  # fmt: skip
+ALSO = {"admin": ("policy-admins", "governors"), "lee": ("governors",)}  # so that paula's changes find their approvers
 SIGN_INS = [
     ("sam", "supervisor: decides refunds"),
     ("fiona", "finance: decides refunds above 500 too"),
-    ("lee", "legal"),
+    ("lee", "legal; governor: decides what loosens a policy"),
     ("olivia", "operator: starts, pauses and cancels missions"),
     ("paula", "policy admin"),
     ("audrey", "auditor"),
-    ("admin", "administrator"),
+    ("admin", "administrator, policy admin and governor"),
 ]
 POLICY, POLICY_FILE = "refunds", Path("approvals/demo/refunds.yaml")
 REFUNDS: list[tuple[str, dict[str, Any]]] = [
@@ -53,6 +54,8 @@ def make_people() -> list[str]:
     if not User.objects.filter(username="admin").exists():
         User.objects.create_superuser("admin", "admin@example.org", PASSWORD)
         made.append("admin")
+    for name in ALSO if made else ():
+        User.objects.get(username=name).groups.add(*(Group.objects.get_or_create(name=one)[0] for one in ALSO[name]))
     return made
 
 

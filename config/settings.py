@@ -153,6 +153,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "MissionStateEnum": "missions.models.State", "StopScopeEnum": "missions.models.StopScope",
         "LimitScopeEnum": "missions.models.Scope",
+        "PolicyVersionStateEnum": "approvals.models.VersionState",
     },
 }
 

@@ -10,9 +10,9 @@ from approvals.models.decision import (
     Vote,
     VoteVerdict,
 )
-from approvals.models.policy import Mode, Policy, PolicyVersion, VersionState
+from approvals.models.policy import Mode, Policy, PolicyChange, PolicyEvent, PolicyVersion, VersionState
 
 __all__ = [
-    "Decision", "DecisionKind", "DecisionState", "Mode", "OnExpiry", "Policy", "PolicyVersion", "Tier", "TierState",
-    "VersionState", "Vote", "VoteVerdict",
+    "Decision", "DecisionKind", "DecisionState", "Mode", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent",
+    "PolicyVersion", "Tier", "TierState", "VersionState", "Vote", "VoteVerdict",
 ]

@@ -2,7 +2,7 @@
 
 The rules of a version never change, so compiled tables are kept per version; which versions are in force is asked
 each time, so that a change made by any process binds the next ruling. Nothing here raises for a stored policy that
-can not be read: it is reported, and the gate denies.
+can not be read: it is reported, and the gate denies. Who may ask for what is decided elsewhere (lifecycle).
 """
 
 from __future__ import annotations
@@ -10,32 +10,60 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 
 from approvals.models import Mode, Policy, PolicyVersion, VersionState
-from approvals.policies import document
+from approvals.policies import document, trail
 from approvals.policies.document import Document, InvalidPolicy, Problem
+from approvals.policies.modes import Modes
 from approvals.policies.rules import Table
+from approvals.policies.trail import Via
 from missions.engine import codec
+from missions.engine.alarms import set_alarm
 from missions.engine.clock import database_now
+from missions.governance import Intent
 from missions.models.fields import DatabaseNow
 
 logger = logging.getLogger(__name__)
 
 NO_TIME: Final = dt.datetime.min.replace(tzinfo=dt.UTC)  # where no table is in force, nobody reads the clock
+GOVERNANCE: Final = "governance"  # the policy that says who decides on policies; it rules on nothing else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Governing:
+    """A version that is evaluated, and how far it binds."""
+
+    pk: int
+    digest: str
+    modes: Modes
+
+    def table(self, mode: Mode) -> Table | None:
+        """Its rules, compiled; None where the mode is off. Raises InvalidPolicy."""
+        return None if mode == Mode.OFF else table(self.pk, self.digest, mode == Mode.ENFORCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
     """The tables that are evaluated now, policies by name, and why some that bind could not be read."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[Table, ...]  # in the mode of the whole policy
     now: dt.datetime
     unreadable: str = ""
+    by_scope: tuple[Governing, ...] = ()  # all of them, where some policy has other modes by scope
+
+    def tables_for(self, intent: Intent) -> tuple[Table, ...]:
+        """The tables in the modes that apply to this intent."""
+        if not self.by_scope:
+            return self.tables
+        found = (one.table(one.modes.covering(intent)) for one in self.by_scope)
+        return tuple(one for one in found if one is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,77 +84,148 @@ def load(written: Document, *, activate: bool = False, by: User | None = None, v
     the activation, or where the policy is new. `via` says how it came in; an activation from here is a bypass of the
     review and writes it over what was there.
     """
+    how = Via(by=by, through=via)
     with transaction.atomic():
-        Policy.objects.get_or_create(name=written.name, defaults={"mode": written.mode or Mode.ENFORCE})
-        policy = Policy.objects.select_for_update().get(name=written.name)  # one loader at a time
-        version, created = _kept(policy, written, by, via)
+        policy = opened(written.name, written.mode)
+        version, created = _kept(policy, written, how)
         if not activate:
             return Loaded(version=version, created=created)
-        return _activated(policy, version, created, written.mode, via)
+        return _bypassed(policy, version, created, written.mode, how)
 
 
-def _kept(policy: Policy, written: Document, by: User | None, via: str) -> tuple[PolicyVersion, bool]:
-    versions = policy.versions.order_by("-number")
-    newest, active = versions.first(), versions.filter(state=VersionState.ACTIVE).first()
-    for version in (active, newest):
+def opened(name: str, mode: Mode | None = None) -> Policy:
+    """The policy of this name under its row lock, made where there is none. Inside the caller's transaction."""
+    Policy.objects.get_or_create(name=name, defaults={"mode": mode or Mode.ENFORCE})
+    return Policy.objects.select_for_update().get(name=name)
+
+
+def locked(policy_id: int) -> Policy:
+    """The policy under its row lock: after the decision's, before all else (docs/locking.md)."""
+    return Policy.objects.select_for_update().get(pk=policy_id)
+
+
+def active(policy: Policy) -> PolicyVersion | None:
+    """The version that is in force."""
+    return policy.versions.filter(state=VersionState.ACTIVE).first()
+
+
+def _kept(policy: Policy, written: Document, how: Via) -> tuple[PolicyVersion, bool]:
+    newest = policy.versions.order_by("-number").first()
+    for version in (active(policy), newest):
         if version is not None and version.digest == written.digest:
             return version, False
-    number = newest.number + 1 if newest else 1
+    return make(policy, written, how), True
+
+
+def make(
+    policy: Policy, written: Document, how: Via, *, base: PolicyVersion | None = None, **facts: Any
+) -> PolicyVersion:
+    """A new draft of the policy. The caller holds the policy's row."""
+    newest = policy.versions.order_by("-number").first()
     made = policy.versions.create(
-        number=number, rules=written.written, digest=written.digest, created_by=by, created_via=via[:200]
+        number=newest.number + 1 if newest else 1, rules=written.written, digest=written.digest, created_by=how.by,
+        created_via=how.through[:200] if how.by is None else "", base=base,
     )
-    return made, True
+    trail.record(policy, "saved", how, version=made, digest=made.digest, **facts)
+    return made
 
 
-def _activated(policy: Policy, version: PolicyVersion, created: bool, mode: Mode | None, via: str) -> Loaded:
-    """Put the version in force in the place of the one that is. The caller holds the policy's row."""
-    changed = _set_mode(policy, mode, via)
+def _bypassed(policy: Policy, version: PolicyVersion, created: bool, mode: Mode | None, how: Via) -> Loaded:
+    """Put the version in force past the review. The caller holds the policy's row."""
+    changed = mode if mode is not None and mode != policy.mode else None
+    if changed:
+        keep_modes(policy, Modes.of(changed, policy.modes), how)
     if version.state == VersionState.ACTIVE:
         return Loaded(version=version, created=created, mode=changed)
-    retired = policy.versions.filter(state=VersionState.ACTIVE).first()
+    version.created_via = how.through[:200] or version.created_via
+    version.save(update_fields=["created_via"])
+    retired = put_in_force(policy, version, how)
+    return Loaded(version=version, created=created, activated=True, retired=retired, mode=changed)
+
+
+def put_in_force(policy: Policy, version: PolicyVersion, how: Via, **facts: Any) -> PolicyVersion | None:
+    """Make the version the active one; which it took the place of. The caller holds the policy's row.
+
+    Changes of this policy that are still asked about are looked at again by an alarm: they were compared with another
+    version.
+    """
+    retired = active(policy)
     if retired is not None:  # first, for only one may be active
         retired.state = VersionState.RETIRED
         retired.save(update_fields=["state"])
     version.state, version.activated_at = VersionState.ACTIVE, database_now()
-    version.created_via = via[:200] or version.created_via
-    version.save(update_fields=["state", "activated_at", "created_via"])
-    facts = {"action": "policy_activated", "policy": str(version), "via": via}
-    logger.info("A policy version is in force", extra=facts)
-    return Loaded(version=version, created=created, activated=True, retired=retired, mode=changed)
+    version.save(update_fields=["state", "activated_at"])
+    told = {"in_place_of": retired.number if retired else None, **facts}
+    trail.record(policy, "activated", how, version=version, **told)
+    recheck(policy)
+    said = {"action": "policy_activated", "policy": str(version), "via": how.through}
+    logger.info("A policy version is in force", extra=said)
+    return retired
 
 
-def _set_mode(policy: Policy, mode: Mode | None, via: str) -> Mode | None:
-    if mode is None or mode == policy.mode:
-        return None
-    policy.mode = mode
-    policy.save(update_fields=["mode"])
-    logger.info("A policy has another mode", extra={"action": "policy_mode", "policy": policy.name, "via": via})
-    return mode
+def keep_modes(policy: Policy, modes: Modes, how: Via, **facts: Any) -> None:
+    """Give the policy other modes. The caller holds the policy's row."""
+    before = {"mode": policy.mode, "modes": policy.modes}
+    policy.mode, policy.modes = modes.whole, list(modes.rows)
+    policy.save(update_fields=["mode", "modes"])
+    after = {"mode": str(modes.whole), "modes": list(modes.rows)}
+    trail.record(policy, "mode", how, before=before, after=after, **facts)
+    recheck(policy)
+    said = {"action": "policy_mode", "policy": policy.name, "via": how.through}
+    logger.info("A policy has another mode", extra=said)
 
 
-def in_force() -> InForce:
+def recheck(policy: Policy) -> None:
+    """Have the pending changes of this policy looked at, where there are some; joins the caller's transaction."""
+    if policy.changes.filter(Q(decision__state="open") | Q(version__state=VersionState.SHADOW)).exists():
+        set_alarm(f"policy.recheck:{policy.pk}", database_now())
+
+
+def in_force(trial: PolicyVersion | None = None) -> InForce:
     """What is evaluated now. One query, and one more for each version that this process has not seen yet.
 
-    Raises what the database raises.
+    With a trial, what would be, were this version active in the place of its policy's. Raises what the database raises.
     """
+    tried = trial.pk if trial is not None else None
+    wanted = Q(state__in=(VersionState.ACTIVE, VersionState.SHADOW))
+    if trial is not None:
+        wanted = (wanted & ~Q(policy=trial.policy_id)) | Q(pk=trial.pk)
     rows = list(
-        PolicyVersion.objects.filter(state=VersionState.ACTIVE)
-        .exclude(policy__mode=Mode.OFF)
-        .order_by("policy__name")
+        PolicyVersion.objects.filter(wanted)
+        .exclude(policy__mode=Mode.OFF, policy__modes=[])
+        .exclude(policy__name=GOVERNANCE)
+        .order_by("policy__name", "number")
         .annotate(now=DatabaseNow())
-        .values_list("pk", "digest", "policy__mode", "now")
+        .values_list("pk", "digest", "policy__mode", "policy__modes", "state", "now")
     )
+    governing = [
+        Governing(pk=pk, digest=digest, modes=_modes(mode, modes, state == VersionState.SHADOW and pk != tried))
+        for pk, digest, mode, modes, state, _ in rows
+    ]
+    return _in_force(governing, rows[0][-1] if rows else NO_TIME)
+
+
+def _modes(mode: str, rows: Iterable[Any], is_beside: bool) -> Modes:
+    """How far a version binds; one that waits for its time is evaluated beside the active one and binds nothing."""
+    return Modes(whole=Mode.SHADOW) if is_beside else Modes.of(mode, rows)
+
+
+def _in_force(governing: list[Governing], now: dt.datetime) -> InForce:
     tables: list[Table] = []
     unreadable: list[str] = []
-    for pk, digest, mode, _ in rows:
+    readable: list[Governing] = []
+    for one in governing:
         try:
-            tables.append(table(pk, digest, mode == Mode.ENFORCE))
+            found = {mode: one.table(mode) for mode in one.modes.used()}[one.modes.whole]
         except InvalidPolicy as error:
             logger.error("A policy can not be read: %s", error, extra={"action": "policy_unreadable"})
-            if mode == Mode.ENFORCE:
+            if Mode.ENFORCE in one.modes.used():
                 unreadable.append(str(error))
-    now = rows[0][-1] if rows else NO_TIME
-    return InForce(tables=tuple(tables), now=now, unreadable="\n".join(unreadable))
+            continue
+        readable.append(one)
+        tables += [found] if found is not None else []
+    by_scope = tuple(readable) if any(one.modes.rows for one in readable) else ()
+    return InForce(tables=tuple(tables), now=now, unreadable="\n".join(unreadable), by_scope=by_scope)
 
 
 @functools.lru_cache(maxsize=512)
@@ -138,4 +237,3 @@ def table(pk: int, digest: str, enforced: bool) -> Table:
         raise InvalidPolicy([Problem(source=str(version), message=message)])
     rules = document.rules_of(version.rules, str(version))
     return Table(policy=version.policy.name, number=version.number, enforced=enforced, rules=rules)
-

@@ -1,11 +1,14 @@
-"""Paths of the decisions' REST API, below /api/v1/; none ends with a slash."""
+"""Paths of the REST API of decisions and policies, below /api/v1/; none ends with a slash."""
 
 from __future__ import annotations
 
 from django.urls import path
 
+from approvals.web import policy_api, policy_change_api
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
 from approvals.web.budgets_api import BudgetsView, BudgetView
+
+VERSION = "policies/<slug:name>/versions/<int:number>"
 
 urlpatterns = [
     path("budgets", BudgetsView.as_view(), name="api-budgets"),
@@ -16,4 +19,15 @@ urlpatterns = [
     path("decisions/<uuid:decision_id>/claim", ClaimView.as_view(), name="api-claim"),
     path("decisions/<uuid:decision_id>/release", ReleaseView.as_view(), name="api-release"),
     path("missions/<uuid:uid>/decisions", MissionDecisionsView.as_view(), name="api-mission-decisions"),
+    path("policies", policy_api.PoliciesView.as_view(), name="api-policies"),
+    path("policies/<slug:name>/mode", policy_change_api.ModeView.as_view(), name="api-policy-mode"),
+    path("policies/<slug:name>/events", policy_api.EventsView.as_view(), name="api-policy-events"),
+    path("policies/<slug:name>/versions", policy_api.VersionsView.as_view(), name="api-policy-versions"),
+    path(VERSION, policy_api.VersionView.as_view(), name="api-policy-version"),
+    path(f"{VERSION}.yaml", policy_api.VersionFileView.as_view(), name="api-policy-file"),
+    path(f"{VERSION}/submit", policy_change_api.SubmitView.as_view(), name="api-policy-submit"),
+    path(f"{VERSION}/withdraw", policy_change_api.WithdrawView.as_view(), name="api-policy-withdraw"),
+    path(f"{VERSION}/restore", policy_change_api.RestoreView.as_view(), name="api-policy-restore"),
+    path(f"{VERSION}/diff", policy_api.DiffView.as_view(), name="api-policy-diff"),
+    path(f"{VERSION}/touched", policy_api.TouchedView.as_view(), name="api-policy-touched"),
 ]

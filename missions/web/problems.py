@@ -52,6 +52,11 @@ STATUS_OF: dict[type[errors.StandfastError], int] = {
 }
 TITLE_OF = {
     "bad_cursor": "This cursor is not one of ours",
+    "change_denied": "The policy governance denies this change",
+    "draft_outdated": "Somebody has saved a newer draft",
+    "invalid_policy": "The policy is not valid",
+    "unknown_policy": "There is no such policy or version",
+    "wrong_state": "The state of the policy or version does not allow this",
     "bad_parameter": "A parameter of the address is not usable",
     "control_refused": "The mission's state does not allow this",
     "csrf_failed": "The CSRF token is missing or wrong",

@@ -30,9 +30,11 @@ MARK = "sf_"  # people and secret scanners recognise it
 PREFIX_LENGTH = 12
 READ_SCOPES = {
     "missions": "missions:read", "decisions": "decisions:read", "limits": "limits:read", "budgets": "budgets:read",
+    "policies": "policies:read",
 }  # fmt: skip
 WRITE_SCOPES = {
     "missions": "missions:write", "decisions": "decisions:vote", "limits": "limits:write", "budgets": "budgets:write",
+    "policies": "policies:write",
 }  # fmt: skip
 SCOPES = (*READ_SCOPES.values(), *WRITE_SCOPES.values())
 

@@ -124,3 +124,67 @@ def test_showing_what_is_not_there_exits_with_1():
     with pytest.raises(CommandError) as refused:
         run("show", "nothing")
     assert refused.value.returncode == 1
+
+
+# -- changes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+def test_an_exported_version_is_loaded_as_the_same(policy_file, sam, fiona):
+    run("load", policy_file(GOOD), "--activate")
+    out = io.StringIO()
+    call_command("policy", "export", "refunds", stdout=out)
+    assert "holds these rules already" in run("load", policy_file(out.getvalue()))
+    assert PolicyVersion.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_difference_says_whether_it_loosens(policy_file):
+    run("load", policy_file(GOOD), "--activate")
+    run("load", policy_file(GOOD.replace("500.0", "900.0")))
+    said = run("diff", "refunds")
+    assert "From refunds v1 (active) to refunds v2 (draft):" in said
+    assert "big: when was double(args.amount) > 500.0 and is double(args.amount) > 900.0." in said
+    assert "It loosens the policy: big asked people where no single rule asks any more." in said
+    assert "Nothing changes. It loosens nothing." in run("diff", "refunds", "1", "1")
+
+
+@pytest.mark.django_db
+def test_a_draft_is_submitted_in_the_name_of_a_user(policy_file, paula, sam, fiona, person):
+    for name in ("more", "members"):
+        person(name, "supervisors")
+    run("load", policy_file(GOOD), "--activate")
+    run("load", policy_file(GOOD.replace("quorum: 2", "quorum: 3")))
+    said = run("submit", "refunds", "--as", "paula", "--note", "As agreed.")
+    decision = Decision.objects.get()
+    assert said == f"Put refunds v2 in force in the place of v1. Asked: 1 of policy-admins. Decision {decision.pk}."
+    assert (decision.requested_by, decision.facts["note"]) == (paula, "As agreed.")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("user", "why"), [("sam", "Only policy admins"), ("nobody", "There is no active user")])
+def test_who_may_not_submit_is_refused(policy_file, sam, fiona, user, why, person):
+    person("more", "supervisors")
+    run("load", policy_file(GOOD))
+    with pytest.raises(CommandError, match=why) as refused:
+        run("submit", "refunds", "--as", user)
+    assert refused.value.returncode == 1
+    assert not Decision.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_time_without_an_offset_is_a_wrong_use(policy_file):
+    with pytest.raises(CommandError):
+        run("submit", "refunds", "--as", "paula", "--at", "2030-01-01T00:00")
+
+
+def test_check_tells_what_is_suspicious(policy_file):
+    text = "name: x\nrules: [{name: a, effect: deny}, {name: b, effect: allow, when: args.x > 3 && args.x < 2}]"
+    said = run("check", policy_file(text))
+    assert "warning b when No value that it compares with makes it true." in said
+    assert "warning b effect It never decides anything: a denies wherever it applies." in said
+
+
+@pytest.mark.django_db
+def test_load_tells_of_groups_that_are_not_there(policy_file):
+    assert "error big tiers[0].group There is no group supervisors." in run("load", policy_file(GOOD))

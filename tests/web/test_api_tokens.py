@@ -115,6 +115,8 @@ def test_a_scope_opens_its_own_door_and_no_other(admin_user: User, scope: str) -
             client.patch(f"{V1}/limits/1", {"concurrency": 5}, format="json"), client.delete(f"{V1}/limits/1"),
             post(client, "/tools/test.none/circuit", {"state": "closed"}),
         ],
+        "policies:read": [client.get(f"{V1}/policies"), client.get(f"{V1}/policies/none/versions")],
+        "policies:write": [post(client, "/policies", {}), post(client, "/policies/none/mode", {"mode": "off"})],
         "decisions:vote": [post(client, f"/decisions/{mission.uid}/votes", {"verdict": "approve", "digest": "x"})],
     }  # fmt: skip
     for needed, responses in doors.items():

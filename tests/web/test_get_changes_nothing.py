@@ -20,11 +20,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
 from approvals import votes
+from approvals.policies import lifecycle
 from missions.authoring import ToolCall, tool
 from missions.engine import limits, period_budgets, schedules, stops
 from missions.models import EffectState, Kind, Mission
 from missions.web import tokens
-from tests import archive, decisions, parcels
+from tests import archive, decisions, parcels, policies, policy_lives
 
 GROUPS = {
     "sam": ["supervisors"], "fiona": ["finance"], "lee": ["legal"], "olivia": ["operators"], "paula": ["policy-admins"],
@@ -81,13 +82,21 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
-            # A schedule, a tool and a budget of the same name, since all addresses call it `name`.
+            # A schedule, a tool, a policy and a budget of the same name, since all addresses call it `name`.
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
+            "number": self.policy_versions(nightly.__name__),
             "budget": [period_budgets.add(name=nightly.__name__, counts="effects", amount=Decimal(1), period="day").pk],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
             "seq": [DECIDED],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
         }  # fmt: skip
+
+    def policy_versions(self, name: str) -> list[int]:
+        """One in force, one in review, one draft."""
+        in_force = policy_lives.in_force(name=name)
+        asked, _ = policy_lives.submitted(policy_lives.STRICT, self.people["paula"], name=name)
+        draft = lifecycle.save_draft(name, [policies.row("other", "deny")], by=self.people["paula"])
+        return [one.number for one in (in_force, asked, draft)]
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
         """Missions and decisions in every state, some of them past their time: a page must not settle them."""

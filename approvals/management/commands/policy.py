@@ -15,8 +15,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Prefetch, Q
 
+from approvals.management import policy_changes
 from approvals.models import Decision, DecisionState, Policy, PolicyVersion, VersionState
-from approvals.policies import document, durations, files, versions
+from approvals.policies import document, durations, files, lint, versions
 from approvals.policies.document import Document, InvalidPolicy
 from approvals.policies.rules import Rule, Scope, TierRule
 from missions.management.display import Display
@@ -26,7 +27,7 @@ Options = dict[str, Any]
 
 
 class Command(BaseCommand):
-    """Check, load and show policies."""
+    """Check, load, show and compare policies, and ask for a change of them."""
 
     help = "Check, load and show governance policies."
 
@@ -40,8 +41,11 @@ class Command(BaseCommand):
             one.add_argument("file", type=_readable, metavar="FILE", help="YAML, or JSON where its name ends in .json")
         verbs.add_parser("list", help="list policies and what is in force")
         show = verbs.add_parser("show", help="show the rules of a policy")
-        show.add_argument("name", metavar="NAME")
-        show.add_argument("--number", type=int, help="of a version; without it the active one, else the newest")
+        export = verbs.add_parser("export", help="print a version as a policy file")
+        for one in (show, export):
+            one.add_argument("name", metavar="NAME")
+            one.add_argument("--number", type=int, help="of a version; without it the active one, else the newest")
+        _add_changes(verbs)
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one verb. Raises CommandError with the exit status."""
@@ -50,6 +54,25 @@ class Command(BaseCommand):
             VERBS[options["verb"]](display, options)
         except InvalidPolicy as error:
             raise CommandError(str(error), returncode=1) from error
+
+
+def _add_changes(verbs: Any) -> None:
+    """The sub-commands about a change."""
+    diff = verbs.add_parser("diff", help="compare two versions of a policy")
+    diff.add_argument("name", metavar="NAME")
+    diff.add_argument("old", metavar="FROM", type=int, nargs="?", help="without it the active one")
+    diff.add_argument("new", metavar="TO", type=int, nargs="?", help="without it the newest in review, else draft")
+    submit = verbs.add_parser("submit", help="ask other people to put a draft in force")
+    submit.add_argument("name", metavar="NAME")
+    submit.add_argument("--number", type=int, help="of a draft; without it the newest")
+    submit.add_argument("--as", dest="user", required=True, metavar="USER", help="who asks, and then has no vote")
+    submit.add_argument("--note", default="", help="for those who decide")
+    submit.add_argument("--at", type=policy_changes.moment, metavar="TIME", help="not before this: 2026-03-02T08:00Z")
+
+
+def _submit(display: Display, options: Options) -> None:
+    via = f"policy submit by {operating_system_user()}"
+    policy_changes.submit(display, {**options, "via": via})
 
 
 def _readable(text: str) -> Path:
@@ -64,6 +87,7 @@ def check(display: Display, options: Options) -> None:
     for policy in files.read(options["file"]):
         display.line(f"{policy.name}: valid, {len(policy.rules)} rules, mode {policy.mode or 'as it is, else enforce'}")
         display.table(HEADINGS, (_row(rule) for rule in policy.rules))
+        policy_changes.show_findings(display, policy_changes.suspicions(policy.written))
 
 
 def load(display: Display, options: Options) -> None:
@@ -76,6 +100,7 @@ def load(display: Display, options: Options) -> None:
         loaded = versions.load(policy, activate=activate, via=via)
         if not quiet:
             display.line(_told(loaded, activate))
+            policy_changes.show_findings(display, lint.lint(policy.written))
 
 
 def _told(loaded: versions.Loaded, activate: bool) -> str:
@@ -129,13 +154,7 @@ def _listed(policy: Policy, version: PolicyVersion | None, drafts: int) -> tuple
 
 def show(display: Display, options: Options) -> None:
     """The rules of one version. Raises CommandError, InvalidPolicy."""
-    found = PolicyVersion.objects.select_related("policy", "created_by").filter(policy__name=options["name"])
-    if options["number"] is not None:
-        version = found.filter(number=options["number"]).first()
-    else:
-        version = found.filter(state=VersionState.ACTIVE).first() or found.order_by("-number").first()
-    if version is None:
-        raise CommandError(f"There is no such policy or version: {options['name']}.", returncode=1)
+    version = policy_changes.version_of(options["name"], options["number"], VersionState.ACTIVE)
     display.facts((
         ("Policy", version), ("State", version.state), ("Mode", version.policy.mode), ("Made", version.created_at),
         ("By", version.created_via or version.created_by), ("In force since", version.activated_at),
@@ -164,4 +183,7 @@ def _tier(tier: TierRule) -> str:
     return f"{tier.quorum} of {tier.group}{due}{end}"
 
 
-VERBS = {"check": check, "load": load, "list": list_policies, "show": show}
+VERBS = {
+    "check": check, "load": load, "list": list_policies, "show": show, "export": policy_changes.export,
+    "diff": policy_changes.diff, "submit": _submit,
+}

@@ -1,0 +1,1 @@
+drop trigger policy_event_append_only on approvals_policyevent;

@@ -1,0 +1,142 @@
+"""What is suspicious in a table of rules: found when a version is saved, before anybody has to rely on it.
+
+A finding of severity `error` stops the save, a `warning` is shown and stops nothing. Reads the groups, the people and
+the registered tools; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from django.contrib.auth.models import Group, User
+from django.db.models import Count, Q
+
+from approvals.policies import comparing, probing, stress
+from approvals.policies.implication import covers_scope, fires_wherever
+from approvals.policies.rules import Effect, Rule, matches
+from approvals.policies.strictness import Row, approvers
+from missions.governance import EffectClass
+from missions.tools.registry import all_tools
+from missions.tools.spec import ToolSpec
+
+STRONGER: Final = {Effect.ALLOW: (Effect.DENY, Effect.ESCALATE), Effect.ESCALATE: (Effect.DENY,), Effect.DENY: ()}
+DOES: Final = {Effect.DENY: "denies", Effect.ESCALATE: "asks people"}
+
+
+class Severity(StrEnum):
+    """How much a finding weighs."""
+
+    ERROR = "error"  # the version can not be saved
+    WARNING = "warning"  # shown, at the save and on the decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is suspicious. `rule` is empty for what concerns the whole table."""
+
+    rule: str
+    field: str
+    code: str  # never_true, shadowed, gap, unreachable_quorum, unknown_group, unknown_person, too_slow
+    message: str
+    severity: Severity = Severity.WARNING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staff:
+    """Who there is to ask."""
+
+    groups: Mapping[str, int]  # active members by group
+    people: frozenset[str]  # active, by username
+
+    @classmethod
+    def of_now(cls) -> Staff:
+        """As the database has it; two statements."""
+        active = Count("user", filter=Q(user__is_active=True))
+        groups = dict(Group.objects.annotate(members=active).values_list("name", "members"))
+        people = User.objects.filter(is_active=True).values_list("username", flat=True)
+        return cls(groups=groups, people=frozenset(people))
+
+
+def lint(rules: Sequence[dict[str, Any]]) -> list[Finding]:
+    """What is suspicious in these rules, as they are written. Raises InvalidPolicy where they can not be read."""
+    return judged(comparing.rows(rules), Staff.of_now(), all_tools())
+
+
+def judged(rows: Sequence[Row], staff: Staff | None, tools: Sequence[ToolSpec]) -> list[Finding]:
+    """The same without a database: rules by their order, then what concerns the whole. Without staff none is judged."""
+    found = [finding for row in rows for finding in _of_rule(row, rows, staff)]
+    return [*found, *_gaps(rows, tools)]
+
+
+def _of_rule(row: Row, rows: Sequence[Row], staff: Staff | None) -> Iterator[Finding]:
+    yield from _time(row.rule)
+    yield from _truth(row.rule)
+    yield from _shadow(row.rule, rows)
+    if staff is not None:
+        for place, tier in enumerate(row.tiers):
+            yield from _people(row.rule, f"tiers[{place}]", tier, staff)
+
+
+def _time(rule: Rule) -> Iterator[Finding]:
+    seconds = stress.too_slow(rule.when) if rule.when else None
+    if seconds:
+        message = f"It takes {seconds * 1000:.0f} ms on large arguments; the limit is 10 ms."
+        yield Finding(rule=rule.name, field="when", code="too_slow", message=message, severity=Severity.ERROR)
+
+
+def _truth(rule: Rule) -> Iterator[Finding]:
+    if rule.when and probing.never_true(rule.when):
+        errors = "" if rule.effect is Effect.ALLOW else " It takes effect on an error only."
+        message = f"No value that it compares with makes it true.{errors}"
+        yield Finding(rule=rule.name, field="when", code="never_true", message=message)
+
+
+def _shadow(rule: Rule, rows: Sequence[Row]) -> Iterator[Finding]:
+    """A rule that never decides, for a stronger one always takes effect where it does."""
+    for other in (row.rule for row in rows):
+        if other.effect not in STRONGER[rule.effect] or not covers_scope(other.scope, rule.scope):
+            continue
+        if fires_wherever(other.when, rule.when):
+            message = f"It never decides anything: {other.name} {DOES[other.effect]} wherever it applies."
+            yield Finding(rule=rule.name, field="effect", code="shadowed", message=message)
+            return
+
+
+def _people(rule: Rule, field: str, tier: Mapping[str, Any], staff: Staff) -> Iterator[Finding]:
+    asked = approvers(dict(tier))
+    asked += [one["fallback"] for one in asked if one.get("fallback")]
+    for one in asked:
+        yield from _unknown(rule, field, one, staff)
+    known = [staff.groups[one["group"]] for one in asked if one.get("group") in staff.groups]
+    people = sum(1 for one in asked if one.get("person") in staff.people or one.get("attribute"))
+    able, quorum = sum(known) + people, int(tier["quorum"])
+    if known and able < quorum:
+        message = f"It needs {quorum} approvals, and {able} can give one."
+        yield Finding(rule=rule.name, field=f"{field}.quorum", code="unreachable_quorum", message=message)
+
+
+def _unknown(rule: Rule, field: str, approver: Mapping[str, Any], staff: Staff) -> Iterator[Finding]:
+    for kind, known in (("group", staff.groups), ("person", staff.people)):
+        name = approver.get(kind)
+        if name is not None and name not in known:
+            yield Finding(
+                rule=rule.name, field=f"{field}.{kind}", code=f"unknown_{kind}", severity=Severity.ERROR,
+                message=f"There is no {'group' if kind == 'group' else 'active person'} {name}.",
+            )
+
+
+def _gaps(rows: Sequence[Row], tools: Sequence[ToolSpec]) -> Iterator[Finding]:
+    """Tools that write, of a family that the table speaks of, which no rule reaches in one of its mission types."""
+    scopes = [row.rule.scope for row in rows]
+    families = {scope.tool.partition(".")[0] for scope in scopes if "." in scope.tool}
+    for tool in tools:
+        if tool.effect is EffectClass.READ or tool.name.partition(".")[0] not in families:
+            continue
+        reaching = [one for one in scopes if matches(one.tool, tool.name) and matches(one.effect_class, tool.effect)]
+        for kind in dict.fromkeys(scope.mission_type for scope in scopes):
+            if not any(one.mission_type in ("*", kind) for one in reaching):
+                message = f"No rule speaks of {tool.name} in missions of type {kind}: it is denied."
+                yield Finding(rule="", field="rules", code="gap", message=message)

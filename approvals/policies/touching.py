@@ -1,0 +1,61 @@
+"""Which open decisions a version would touch, were it in force. Reads only.
+
+Only decisions about actions: what is in doubt, or asked by the mission itself, no policy rules on.
+"""
+
+from __future__ import annotations
+
+from approvals.models import Decision, DecisionKind, PolicyVersion
+from approvals.policies import evaluate, versions
+from approvals.policies.versions import InForce
+from missions.errors import UnknownTool
+from missions.governance import EffectClass, Intent, RetrySafety, Ruling
+from missions.tools.registry import get_tool
+
+MOST = 10_000  # open decisions that are looked at
+
+
+def touched(version: PolicyVersion) -> list[Decision]:
+    """The open decisions about actions whose ruling of now differs from that with the version in force.
+
+    Recomputed from the stored action; the oldest first. Raises InvalidPolicy where the version can not be read.
+    """
+    now, then = versions.in_force(), versions.in_force(trial=version)
+    if not _differs(now, then):
+        return []
+    rows = Decision.objects.open().filter(kind=DecisionKind.ACTION, mission__isnull=False)
+    asked = rows.select_related("mission__brief").order_by("opened_at", "pk")[:MOST]
+    return [one for one in asked if _demands(_ruling(intent_of(one), now)) != _demands(_ruling(intent_of(one), then))]
+
+
+def _differs(now: InForce, then: InForce) -> bool:
+    return (now.tables, now.by_scope, now.unreadable) != (then.tables, then.by_scope, then.unreadable)
+
+
+def intent_of(decision: Decision) -> Intent:
+    """The intent that was asked about, as far as it is kept; what only the tool knows is asked of the registry."""
+    mission, action = decision.mission, decision.action
+    assert mission is not None
+    try:
+        spec = get_tool(action["tool"])
+    except UnknownTool:
+        spec = None
+    return Intent(
+        mission_uid=mission.uid, mission_type=mission.type, mission_title=mission.brief.title,
+        owner_id=mission.brief.started_by_id, tool=action["tool"], args=action["args"],
+        effect_class=EffectClass(action["effect_class"]),
+        retry_safety=spec.retry_safety if spec else RetrySafety.MANUAL,
+        reversible=bool(decision.facts.get("compensate")), agent=str(decision.facts.get("agent", "")),
+        data_class=spec.data_class if spec else "",
+    )
+
+
+def _ruling(intent: Intent, force: InForce) -> Ruling:
+    if force.unreadable:
+        return evaluate.unjudged(force.unreadable)
+    return evaluate.ruling(intent, force.tables_for(intent), force.now)
+
+
+def _demands(ruling: Ruling) -> tuple[object, ...]:
+    """What a ruling comes to, without its words and the version's number."""
+    return ruling.outcome, ruling.tiers, ruling.rules
