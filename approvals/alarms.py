@@ -10,15 +10,17 @@ import datetime as dt
 
 from approvals import resolution, tiers
 from approvals.models import Decision, Tier, TierState
+from approvals.outbound import events
 from missions.engine import alarms
 
 
 @alarms.handler("decision.due")
 def due(subject: str, nominal_at: dt.datetime) -> None:
-    """A tier is overdue: those who watch the queue see it again. Changes nothing."""
+    """A tier is overdue: those who watch the queue see it again, and its voters are told. Changes nothing."""
     tier = Tier.objects.select_related("decision").filter(pk=subject, state=TierState.OPEN).first()
     if tier is not None and tier.due_at == nominal_at:
         resolution.announce(tier.decision)
+        events.emit("decision.overdue", decision=tier.decision)
 
 
 @alarms.handler("decision.expire")

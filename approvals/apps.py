@@ -17,3 +17,5 @@ class ApprovalsConfig(AppConfig):
         import_module("approvals.budgets.asking")
         import_module("approvals.keeping")
         import_module("approvals.policies.activation")
+        import_module("approvals.outbound.choices")
+        import_module("approvals.outbound.outcomes")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import uuid
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.db.models import Q
 
 from approvals import exposure, quorum, resolution, tiers
 from approvals.models import Decision, DecisionState
+from approvals.outbound import events
 from approvals.refusals import NotEligible, UnknownDecision
 from approvals.votes import not_open
 from missions.engine import codec
@@ -90,16 +92,23 @@ def _hold_attempt(request: DecisionRequest) -> int | None:
 
 def _create(request: DecisionRequest, chapter: int) -> Decision:
     """Write the decision and its tiers. A concurrent opening of the same id is waited for and taken as it is."""
-    decision, created = Decision.objects.get_or_create(pk=request.id, defaults=_content(request, chapter))
+    decision, created = Decision.objects.get_or_create(pk=request.id, defaults=content(request, chapter))
     if created:
-        tiers.create(decision, [tiers.TierPlan.from_json(tier) for tier in request.ruling.tiers])
-        resolution.announce(decision)
-        facts = {"action": "decision_opened", "decision": str(decision.pk), "kind": decision.kind}
-        logger.info("A decision waits for people", extra=facts)
+        put_before_people(decision, request.ruling.tiers)
     return decision
 
 
-def _content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
+def put_before_people(decision: Decision, asked: Iterable[dict[str, Any]]) -> None:
+    """Open the tiers of a new decision, and tell those who can vote. Joins the caller's transaction."""
+    tiers.create(decision, [tiers.TierPlan.from_json(tier) for tier in asked])
+    resolution.announce(decision)
+    events.emit("decision.opened", decision=decision)
+    facts = {"action": "decision_opened", "decision": str(decision.pk), "kind": decision.kind}
+    logger.info("A decision waits for people", extra=facts)
+
+
+def content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
+    """The fields of a decision's row, as `request` asks for it."""
     intent, reach, tool = request.intent, exposure.assess(request), _tool(request.intent.tool)
     return {
         "kind": request.kind, "mission_id": request.mission_id, "timeline": request.timeline, "chapter": chapter,

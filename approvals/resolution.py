@@ -15,6 +15,7 @@ from django.db import transaction
 from approvals import quorum, settling
 from approvals.budgets import answering
 from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierState, Vote
+from approvals.outbound import events
 from missions.engine import feed, mailbox
 from missions.engine.clock import database_now
 from missions.errors import MissionEnded
@@ -40,6 +41,7 @@ def settle(decision: Decision, state: DecisionState, answer: Answer) -> None:
     if state != DecisionState.APPROVED:
         Tier.objects.filter(decision=decision, state=TierState.OPEN).update(state=TierState.FAILED)
     announce(decision)
+    events.emit("decision.settled", decision=decision)
     facts = {"action": "decision_settled", "decision": str(decision.pk), "state": str(state), "by": ",".join(answer.by)}
     logger.info("A decision is settled", extra=facts)
     settling.settled(decision)

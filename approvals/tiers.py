@@ -13,6 +13,7 @@ from typing import Any
 
 from approvals import resolution
 from approvals.models import Decision, OnExpiry, Tier, TierState
+from approvals.outbound import events
 from missions.engine.alarms import set_alarm
 from missions.engine.clock import database_now
 
@@ -106,4 +107,5 @@ def _escalate(decision: Decision, tier: Tier) -> bool:
     tier.state = TierState.FAILED
     tier.save(update_fields=["state", "expired_at"])
     open_next(decision)
+    events.emit("decision.escalated", decision=decision)
     return True

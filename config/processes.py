@@ -142,9 +142,9 @@ def heartbeat_age() -> float:
     return float("inf") if found is None else found.total_seconds()
 
 
-def environment(payments_port: int | None) -> dict[str, str]:
-    """What the programs get: ours, and where the demo payment server listens."""
-    given = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def environment(payments_port: int | None, site: str) -> dict[str, str]:
+    """What the programs get: ours, where people reach the console, and where the demo payment server listens."""
+    given = {"PUBLIC_URL": site, **os.environ, "PYTHONUNBUFFERED": "1"}
     if payments_port is not None:
         given["PAYMENTS_URL"] = f"http://127.0.0.1:{payments_port}/mcp"
     return given

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
 
-from config import embedded, env, secret
+from config import embedded, env, mail, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
@@ -129,6 +129,15 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+
+# -- What leaves the house: e-mail and webhooks ------------------------------------------------------------------------
+PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")  # links in messages begin with it
+EMAIL = mail.parse(env.text("EMAIL_URL"))  # None: people are told nothing by e-mail
+if EMAIL is not None:
+    EMAIL_BACKEND, EMAIL_HOST, EMAIL_PORT = EMAIL.backend, EMAIL.host, EMAIL.port
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD, EMAIL_TIMEOUT = EMAIL.user, EMAIL.password, EMAIL.timeout
+    EMAIL_USE_TLS, EMAIL_USE_SSL, DEFAULT_FROM_EMAIL = EMAIL.starttls, EMAIL.tls, EMAIL.sender
+WEBHOOK_ALLOWED_HOSTS = env.names("WEBHOOK_ALLOWED_HOSTS")  # HOST or HOST:PORT that may lie in a private network
 
 # -- REST --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

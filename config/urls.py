@@ -13,6 +13,7 @@ urlpatterns = [
     path("logout/", LogoutView.as_view(), name="logout"),
     path("me/", include("observability.console.account_urls")),
     path("queue/", include("approvals.web.urls")),
+    path("", include("approvals.web.outbound_urls")),
     path("missions/", include("observability.console.urls")),
     path("schedules/", include("observability.console.schedule_urls")),
     path("tools/", include("observability.console.tool_urls")),

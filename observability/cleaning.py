@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import Task
 
+from approvals.outbound import failures
 from missions.engine.clock import database_now
 from missions.models import ENDED, Alarm, ApiToken, Mission, Permit, Worker
 from missions.storage import collect
@@ -30,6 +31,7 @@ SWEEPERS = (
     "observability.cleaning.old_sessions",
     "observability.cleaning.old_tokens",
     "observability.cleaning.unneeded_content",
+    "observability.cleaning.old_events",
 )
 WEEK, MONTH, QUARTER = dt.timedelta(days=7), dt.timedelta(days=30), dt.timedelta(days=90)
 
@@ -58,6 +60,11 @@ def unneeded_content() -> int:
     """Blobs and payloads that no entry names, and heartbeats of calls that have long ended."""
     gone = collect()
     return gone.blobs + gone.payloads + gone.progress
+
+
+def old_events() -> int:
+    """Events told a quarter ago with their deliveries, and followers of missions that have left."""
+    return failures.forget(database_now() - QUARTER)
 
 
 def dead_workers() -> int:

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Max, Min, Q, QuerySet
 
 from approvals.models import Decision
+from approvals.outbound.events import emit
 from missions.engine import feed
 from missions.engine.clock import database_now
 from missions.engine.registry import all_types
@@ -171,7 +173,10 @@ def _tell(findings: list[Finding]) -> None:
     wanted = {(found.kind, found.subject): found for found in findings}
     for key in wanted.keys() - known.keys():
         found = wanted[key]
-        Stuck.objects.create(kind=found.kind, subject=found.subject, mission=found.mission, detail=found.detail)
+        with transaction.atomic():
+            Stuck.objects.create(kind=found.kind, subject=found.subject, mission=found.mission, detail=found.detail)
+            mission = Mission.objects.filter(uid=found.mission).first() if found.mission else None
+            emit("mission.stuck", mission=mission, facts={"what": found.kind}, sentence=found.detail)
         facts = {"action": "mission_stuck", "kind": found.kind, "subject": found.subject}
         logger.warning(found.detail, extra=facts)
     for key in known.keys() - wanted.keys():

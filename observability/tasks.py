@@ -12,11 +12,13 @@ import logging
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import Count, Max, Min, Q
 from django_q.models import Schedule
 
 from approvals import currency
+from approvals.outbound import failures, sending
+from approvals.outbound.events import emit
 from missions.engine import history
 from missions.keeping import retention
 from missions.models import Entry, Mission, Worker
@@ -27,11 +29,12 @@ from observability.models import Check
 from observability.stream import settled_before
 
 logger = logging.getLogger(__name__)
-HEARTBEAT, RAIL, STALE = "worker-heartbeat", "rail-gap", "stale-decisions"
+HEARTBEAT, RAIL, STALE, OUTBOUND = "worker-heartbeat", "rail-gap", "stale-decisions", "outbound"
 VERIFIED = 200  # missions whose whole chain is recomputed in one run
 NAMED = 10  # faults told by name
 SCHEDULES = (  # name, function, every so many minutes
     (HEARTBEAT, "observability.tasks.worker_heartbeat_alarm", 1),
+    (OUTBOUND, "observability.tasks.send_outbound", 1),
     (RAIL, "observability.tasks.watch_rail", 5),
     (STALE, "observability.tasks.watch_decisions", 5),
     ("stuck", "observability.stuck.watch", 2),
@@ -76,8 +79,22 @@ def worker_heartbeat_alarm() -> str:
     ok = bool(known and not late)
     if not ok:
         logger.warning(detail, extra={"action": "worker_heartbeat_alarm", "known": known, "late": late})
-    record(HEARTBEAT, ok, detail)
+    with transaction.atomic():
+        was_ok = Check.objects.filter(name=HEARTBEAT, ok=True).exists()
+        record(HEARTBEAT, ok, detail)
+        if was_ok and not ok:  # once an outage
+            emit("worker.down", sentence=detail, facts={"known": known, "late": late})
     return detail
+
+
+def send_outbound() -> str:
+    """Send what waits to leave the house, as each event asks for too; the finding is what was given up lately."""
+    done = sending.send_due()
+    failed, waiting = failures.given_up(), failures.overdue()
+    late = f" {waiting} have waited for their turn for over {failures.LATE_MINUTES} minutes." if waiting else ""
+    told = f"{failed} deliveries were given up in the last day; see Webhooks." if failed else "All deliveries arrive."
+    record(OUTBOUND, not (failed or waiting), told + late)
+    return done
 
 
 def watch_rail() -> str:

@@ -1,4 +1,4 @@
-"""The tables of governance: policies, decisions, votes."""
+"""The tables of governance: policies, decisions, votes, and what is told of them outside."""
 
 from approvals.models.decision import (
     Decision,
@@ -10,9 +10,25 @@ from approvals.models.decision import (
     Vote,
     VoteVerdict,
 )
+from approvals.models.outbound import (
+    Channel,
+    Delivery,
+    DeliveryState,
+    DeliveryTry,
+    DigestEvery,
+    Event,
+    EventKind,
+    External,
+    Follower,
+    NotificationChoice,
+    Webhook,
+    WebhookFormat,
+)
 from approvals.models.policy import Mode, Policy, PolicyChange, PolicyEvent, PolicyVersion, VersionState
 
 __all__ = [
-    "Decision", "DecisionKind", "DecisionState", "Mode", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent",
-    "PolicyVersion", "Tier", "TierState", "VersionState", "Vote", "VoteVerdict",
+    "Channel", "Decision", "DecisionKind", "DecisionState", "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery",
+    "Event", "EventKind", "External", "Follower", "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange",
+    "PolicyEvent", "PolicyVersion", "Tier", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook",
+    "WebhookFormat",
 ]

@@ -1,4 +1,4 @@
-"""The REST views of decisions: list, show, vote, claim, release.
+"""The REST views of decisions: list, show, vote, claim, release. Opening: `external_api`.
 
 A view parses, authorises, calls one verb, renders. What a person may not see is a 404 on every verb.
 """
@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from approvals import queue, refusals, votes
 from approvals.models import Decision, DecisionKind, DecisionState
 from approvals.web import listing
+from approvals.web.external_api import OpeningView
 from approvals.web.serializers import ClaimReceipt, DecisionSerializer, EmptyBody, VoteBody, told
 from missions.web.access import visible_mission
 from missions.web.endpoint import Endpoint
@@ -50,10 +51,10 @@ def visible(user: Any, decision_id: uuid.UUID) -> Decision:
     return found
 
 
-class DecisionsView(Endpoint):
-    """The decisions that the caller may see."""
+class DecisionsView(OpeningView):
+    """The decisions that the caller may see, and opening them from outside."""
 
-    area = "decisions"
+    area = "opening"
     parameters = frozenset({"view", "kind", "state", "tier", "q", "cursor", "limit"})
 
     @extend_schema(

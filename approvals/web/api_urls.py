@@ -1,4 +1,4 @@
-"""Paths of the REST API of decisions and policies, below /api/v1/; none ends with a slash."""
+"""Paths of the REST API of decisions, policies and webhooks, below /api/v1/; none ends with a slash."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from django.urls import path
 from approvals.web import policy_api, policy_change_api
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
 from approvals.web.budgets_api import BudgetsView, BudgetView
+from approvals.web.external_api import WithdrawView
+from approvals.web.webhooks_api import DeliveriesView, FollowView, RedeliverView, WebhooksView, WebhookView
 
 VERSION = "policies/<slug:name>/versions/<int:number>"
 
@@ -18,6 +20,15 @@ urlpatterns = [
     path("decisions/<uuid:decision_id>/votes", VotesView.as_view(), name="api-votes"),
     path("decisions/<uuid:decision_id>/claim", ClaimView.as_view(), name="api-claim"),
     path("decisions/<uuid:decision_id>/release", ReleaseView.as_view(), name="api-release"),
+    path("decisions/<uuid:decision_id>/withdraw", WithdrawView.as_view(), name="api-withdraw"),
+    path("missions/<uuid:uid>/follow", FollowView.as_view(), name="api-follow"),
+    path("webhooks", WebhooksView.as_view(), name="api-webhooks"),
+    path("webhooks/<int:webhook_id>", WebhookView.as_view(), name="api-webhook"),
+    path("webhooks/<int:webhook_id>/deliveries", DeliveriesView.as_view(), name="api-deliveries"),
+    path(
+        "webhooks/<int:webhook_id>/deliveries/<uuid:delivery_id>/redeliver", RedeliverView.as_view(),
+        name="api-redeliver",
+    ),
     path("missions/<uuid:uid>/decisions", MissionDecisionsView.as_view(), name="api-mission-decisions"),
     path("policies", policy_api.PoliciesView.as_view(), name="api-policies"),
     path("policies/<slug:name>/mode", policy_change_api.ModeView.as_view(), name="api-policy-mode"),

@@ -225,7 +225,9 @@ class Batch:
             self.extra.append((b"reopen", fence))
         if (outcome := release.outcome) is not None:
             words = (outcome.verdict.encode(), outcome.summary.encode(), outcome.data, outcome.error.encode())
-            self.outcomes += [(b"outcome", (*fence, *words)), (b"ended", fence)]
+            self.outcomes.append((b"outcome", (*fence, *words)))
+        if outcome is not None or release.state == "paused":
+            self.outcomes.append((b"ended", fence))
         if release.turn is not None:
             self.outcomes.append((b"turn", (*fence, *release.turn.numbers)))
 

@@ -6,6 +6,7 @@ from missions.models.effect import Effect, EffectState
 from missions.models.freeze import Freeze
 from missions.models.journal import RESTORING, Checkpoint, Entry, Kind, Payload
 from missions.models.limit import Circuit, CircuitChange, CircuitState, Limit, Permit, Scope
+from missions.models.listener import Listener
 from missions.models.mission import ENDED, Brief, Mission, Outcome, State
 from missions.models.period_budget import (
     BudgetAccount,
@@ -33,9 +34,9 @@ from missions.models.wrong import Forked, WrongMark
 __all__ = [
     "ENDED", "RESTORING", "Alarm", "ApiToken", "Archived", "Artifact", "Blob", "BlobUse", "Brief", "BudgetAccount",
     "BudgetCharge", "BudgetWait", "BundlePiece", "ChargeState", "Checkpoint", "Child", "Circuit", "CircuitChange",
-    "CircuitState", "Counted", "Dependency", "Effect", "EffectState", "Entry", "Exhausted", "Forked", "Freeze", "Held", "Hold", "Kind",
-    "Limit", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload", "Period", "PeriodBudget",
-    "Permit", "Portion", "Progress", "RestrictedScope", "Restriction", "Schedule", "Scope", "SharedChild", "SignIn",
-    "Signal", "State", "Stop", "StopScope",
-    "Subject", "Takeover", "Timeline", "Worker", "WrongMark",
+    "CircuitState", "Counted", "Dependency", "Effect", "EffectState", "Entry", "Exhausted", "Forked", "Freeze", "Held",
+    "Hold", "Kind", "Limit", "Listener", "Missed", "Mission", "OnFailure", "OnParentEnd", "Outcome", "Payload",
+    "Period", "PeriodBudget", "Permit", "Portion", "Progress", "RestrictedScope", "Restriction", "Schedule", "Scope",
+    "SharedChild", "SignIn", "Signal", "State", "Stop", "StopScope", "Subject", "Takeover", "Timeline", "Worker",
+    "WrongMark",
 ]

@@ -51,6 +51,7 @@ STATUS_OF: dict[type[errors.StandfastError], int] = {
     errors.PayloadTooLarge: 413,
 }
 TITLE_OF = {
+    "being_sent": "This delivery is under way",
     "bad_cursor": "This cursor is not one of ours",
     "change_denied": "The policy governance denies this change",
     "draft_outdated": "Somebody has saved a newer draft",
@@ -74,11 +75,14 @@ TITLE_OF = {
     "preview_outdated": "The mission went on since the preview was read",
     "reserved_name": "This name is reserved",
     "scope_missing": "The token's scopes do not cover this",
+    "too_many_open": "Too many decisions of yours are open",
     "unknown_artifact": "There is no such artifact",
     "schedule_exists": "There is a schedule of this name",
     "unknown_budget": "There is no such budget",
+    "unknown_delivery": "There is no such delivery",
     "unknown_mission": "There is no such mission",
     "unknown_schedule": "There is no such schedule",
+    "unknown_webhook": "There is no such webhook",
     "unknown_type": "No such mission type is registered",
     "unrestorable": "The bundle can not be restored",
     "unsupported_media_type": "The body must be application/json",

@@ -29,14 +29,14 @@ KEYWORD = "Token"
 MARK = "sf_"  # people and secret scanners recognise it
 PREFIX_LENGTH = 12
 READ_SCOPES = {
-    "missions": "missions:read", "decisions": "decisions:read", "limits": "limits:read", "budgets": "budgets:read",
-    "policies": "policies:read",
+    "missions": "missions:read", "decisions": "decisions:read", "opening": "decisions:read", "limits": "limits:read",
+    "budgets": "budgets:read", "policies": "policies:read", "webhooks": "webhooks:read",
 }  # fmt: skip
 WRITE_SCOPES = {
-    "missions": "missions:write", "decisions": "decisions:vote", "limits": "limits:write", "budgets": "budgets:write",
-    "policies": "policies:write",
+    "missions": "missions:write", "decisions": "decisions:vote", "opening": "decisions:open", "limits": "limits:write",
+    "budgets": "budgets:write", "policies": "policies:write", "webhooks": "webhooks:write",
 }  # fmt: skip
-SCOPES = (*READ_SCOPES.values(), *WRITE_SCOPES.values())
+SCOPES = tuple(dict.fromkeys((*READ_SCOPES.values(), *WRITE_SCOPES.values())))
 
 
 def issue(

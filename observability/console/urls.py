@@ -8,6 +8,7 @@ from observability.console import (
     bulk_views,
     control_views,
     decided_views,
+    follow_views,
     freeze_views,
     operations,
     roll_back_views,
@@ -29,6 +30,7 @@ urlpatterns = [
     *(path(f"<uuid:uid>/{verb}/", control_views.control, {"verb": verb}, name=f"mission-{verb}") for verb in VERBS),
     path("<uuid:uid>/roll-back/", roll_back_views.roll_back, name="mission-roll-back"),
     path("<uuid:uid>/decided/<int:seq>/", decided_views.decided, name="mission-decided"),
+    path("<uuid:uid>/follow/", follow_views.follow, name="mission-follow"),
     path("<uuid:uid>/fork/", control_views.fork, name="mission-fork"),
     path("<uuid:uid>/replay/", control_views.check, name="mission-replay"),
 ]

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
 
+from approvals.outbound import following
 from missions.engine.controls import REASON_LENGTH
 from missions.engine.registry import all_types
 from missions.errors import UnknownMission
@@ -60,6 +61,7 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
     around = {
         "head": head_of(found), "lines": ledger_of(found), "desk": desk_of(found, power), "power": power,
         "branches": branches_of(found), "reason_length": REASON_LENGTH, "artifacts": artifacts_of(found),
+        "follows": following.follows(request.user, found), "is_mine": found.brief.started_by_id == request.user.pk,
     }  # fmt: skip
     return render(request, "missions/mission.html", {**context, **around})
 

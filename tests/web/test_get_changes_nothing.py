@@ -20,6 +20,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
 from approvals import votes
+from approvals.outbound import events, spreading, webhooks
 from approvals.policies import lifecycle
 from missions.authoring import ToolCall, tool
 from missions.engine import limits, period_budgets, schedules, stops
@@ -89,7 +90,14 @@ class World:
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
             "seq": [DECIDED],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
-        }  # fmt: skip
+        } | self.what_leaves()  # fmt: skip
+
+    def what_leaves(self) -> dict[str, list[Any]]:
+        """A webhook, and an event that is on its way to it."""
+        hook, _ = webhooks.add(owner=self.people["olivia"], name="ops", url="https://8.8.8.8/", events=["*"])
+        events.emit("worker.down", sentence="No mission worker is running.")
+        spreading.spread_all()
+        return {"webhook_id": [hook.pk], "delivery_id": [webhooks.of_channel(hook)[0].pk]}
 
     def policy_versions(self, name: str) -> list[int]:
         """One in force, one in review, one draft."""

@@ -94,8 +94,9 @@ class Command(BaseCommand):
             workers=options["workers"], drain=settings.MISSIONS_DRAIN_SECONDS, payments_port=payments_port,
         )  # fmt: skip
         logs = None if options["console_logs"] else _put_aside(settings.DATA_DIR / "logs")
+        given = environment(payments_port, f"http://{options['host']}:{options['port']}")
         supervisor = Supervisor(
-            plan.programs(), environment=environment(payments_port), logs=logs, lock=held.file, say=self._say
+            plan.programs(), environment=given, logs=logs, lock=held.file, say=self._say
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(supervisor.run())

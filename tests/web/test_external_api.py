@@ -1,0 +1,225 @@
+"""Other systems open decisions over REST: ruled on, asked of people, answered, taken back; once each key."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from pytest_django import Settings
+
+from approvals import votes
+from approvals.models import Decision, Event, External
+from approvals.outbound import external
+from approvals.policies import document, versions
+from missions.errors import InvalidInput
+from missions.web import tokens
+from tests.conftest import Person
+from tests.policies import row
+from tests.web.rest import client_of, fields_of, post, problem_of
+
+pytestmark = pytest.mark.django_db
+REFUND = {"tool": "refunds.pay", "args": {"amount": "900.00", "currency": "GBP"}, "effect_class": "write"}
+BODY: dict[str, Any] = {"sentence": "Refund £900.00 to A. Patel", "action": REFUND, "source": "shop-agent"}
+QUESTION: dict[str, Any] = {"sentence": "Which depot?", "tiers": [{"group": "supervisors"}], "choices": [
+    {"value": "north", "label": "The northern one"}, {"value": "south", "label": "The southern one"},
+]}  # fmt: skip
+
+
+@pytest.fixture
+def robot(person: Person) -> User:
+    return person("robot")
+
+
+@pytest.fixture
+def agent(robot: User) -> Any:
+    """A program elsewhere, with a token that opens and reads decisions and does nothing else."""
+    return client_of(token=tokens.issue(robot, scopes=("decisions:open", "decisions:read"))[1])
+
+
+def in_force(*rules: dict[str, Any]) -> None:
+    versions.load(document.check({"name": "outside", "rules": list(rules)}), activate=True)
+
+
+def escalating() -> dict[str, Any]:
+    return row("ask", "escalate", scope={"mission_type": "external", "agent": "shop-*"}, reason="Money moves.")
+
+
+def test_policy_escalates_people_answer_and_the_opener_reads_the_result(agent: Any, robot: User, sam: User) -> None:
+    in_force(escalating())
+    response = post(agent, "/decisions", {**BODY, "evidence": [{"title": "The order", "total": "900.00"}]})
+    assert response.status_code == 201, response.content
+    opened = response.json()
+    assert (opened["kind"], opened["state"], opened["mission"]) == ("external", "open", None)
+    assert [tier["approvers"] for tier in opened["tiers"]] == ["supervisors"]
+    assert opened["policy"]["name"] == "outside" and opened["reason"] == "Money moves."
+    assert opened["blast"]["money"] == {"amount": "900.00", "currency": "GBP"}
+    assert "callback_secret" not in opened
+    votes.cast(opened["id"], sam, "approve", opened["digest"], channel="api")
+    now = agent.get(f"/api/v1/decisions/{opened['id']}").json()
+    assert now["state"] == "approved" and now["resolution"]["by"] == ["sam"]
+
+
+def test_what_policy_allows_is_born_approved_and_what_it_denies_born_rejected(agent: Any) -> None:
+    in_force(
+        row("small", "allow", when="double(args.amount) < 10.0"), row("large", "deny", reason="Never that much.",
+        when="double(args.amount) > 5000.0"),
+    )  # fmt: skip
+    small = post(agent, "/decisions", {**BODY, "action": {**REFUND, "args": {"amount": "5"}}}).json()
+    assert (small["state"], small["resolution"]["by"], small["tiers"]) == ("approved", [], [])
+    large = post(agent, "/decisions", {**BODY, "action": {**REFUND, "args": {"amount": "9000"}}}).json()
+    assert (large["state"], large["resolution"]["comment"]) == ("rejected", "Never that much.")
+    middle = post(agent, "/decisions", {**BODY, "tiers": [{"group": "supervisors"}]})
+    assert problem_of(middle, 422, "invalid_input")  # nobody is in that group here
+    assert Event.objects.filter(kind="decision.settled").count() == 2
+
+
+def test_without_a_policy_that_speaks_writes_are_denied_whoever_is_named(agent: Any, sam: User) -> None:
+    opened = post(agent, "/decisions", {**BODY, "tiers": [{"group": "supervisors"}]}).json()
+    assert opened["state"] == "rejected"
+
+
+def test_a_callers_tiers_only_add(agent: Any, sam: User, fiona: User) -> None:
+    in_force(escalating(), row("fine", "allow", scope={"agent": "calm"}))
+    opened = post(agent, "/decisions", {
+        **BODY, "tiers": [{"group": "supervisors", "quorum": 1}, {"group": "finance"}], "due_in": "2h",
+    }).json()  # fmt: skip
+    assert [tier["approvers"] for tier in opened["tiers"]] == ["supervisors", "finance"]
+    asked = post(agent, "/decisions", {**BODY, "source": "calm", "tiers": [{"group": "finance"}]}).json()
+    assert asked["state"] == "open" and [tier["approvers"] for tier in asked["tiers"]] == ["finance"]
+
+
+@pytest.mark.parametrize(("ruled", "own", "found"), [
+    ([("a", 2)], [("a", 1)], [("a", 2)]), ([("a", 1)], [("a", 3)], [("a", 3)]),
+    ([("a", 1)], [("b", 1)], [("a", 1), ("b", 1)]), ([], [("b", 2)], [("b", 2)]), ([("a", 1)], [], [("a", 1)]),
+])  # fmt: skip
+def test_tiers_are_merged_to_more_people_never_fewer(ruled: Any, own: Any, found: Any) -> None:
+    def plans(pairs: list[tuple[str, int]]) -> list[dict[str, Any]]:
+        return [{"group": group, "quorum": quorum} for group, quorum in pairs]
+
+    assert external.together(plans(ruled), plans(own)) == plans(found)
+    timed = {"group": "a", "quorum": 1, "expires_seconds": 60, "on_expiry": "reject"}
+    [merged] = external.together([timed], [{"group": "a", "quorum": 2, "expires_seconds": 9, "on_expiry": "hold"}])
+    assert merged == {**timed, "quorum": 2}
+
+
+def test_a_question_without_a_tool_goes_to_whom_the_caller_names_or_operators(agent: Any, sam: User) -> None:
+    asked = post(agent, "/decisions", {**QUESTION, "due_in": "1h", "expires_in": "2h", "on_expiry": "hold"}).json()
+    [tier] = asked["tiers"]
+    assert (asked["state"], tier["approvers"], tier["on_expiry"]) == ("open", "supervisors", "hold")
+    assert tier["due_at"] and tier["expires_at"] and asked["choices"] == QUESTION["choices"]
+    nobody = post(agent, "/decisions", {"sentence": "Is it raining?"}).json()
+    assert [tier["approvers"] for tier in nobody["tiers"]] == ["operators"]
+    votes.cast(asked["id"], sam, "approve", asked["digest"], choice="south", channel="api")
+    assert agent.get(f"/api/v1/decisions/{asked['id']}").json()["resolution"]["choice"] == "south"
+
+
+def test_who_asked_never_counts_not_even_a_superuser(sam: User, person: Person) -> None:
+    boss = person("boss", "supervisors", is_superuser=True)
+    asked = post(client_of(boss), "/decisions", QUESTION).json()
+    vote = {"verdict": "approve", "digest": asked["digest"], "choice": "north"}
+    problem_of(post(client_of(boss), f"/decisions/{asked['id']}/votes", vote), 403, "not_eligible")
+    assert post(client_of(sam), f"/decisions/{asked['id']}/votes", vote).json()["state"] == "approved"
+
+
+def test_the_same_key_opens_once_and_another_body_is_refused(agent: Any, sam: User, person: Person) -> None:
+    body = {**QUESTION, "key": "depot-7"}
+    first, again = post(agent, "/decisions", body), post(agent, "/decisions", body)
+    by_header = post(agent, "/decisions", QUESTION, HTTP_IDEMPOTENCY_KEY="depot-7")
+    assert (first.status_code, again.status_code, by_header.status_code) == (201, 200, 200)
+    assert first.json()["id"] == again.json()["id"] == by_header.json()["id"]
+    other = problem_of(post(agent, "/decisions", {**body, "sentence": "Which van?"}), 409, "key_reused")
+    assert other["decision"] == first.json()["id"]
+    problem_of(post(agent, "/decisions", body, HTTP_IDEMPOTENCY_KEY="other"), 422, "invalid_input")
+    stranger = post(client_of(person("rita")), "/decisions", body)  # a key is the caller's own
+    assert stranger.status_code == 201 and stranger.json()["id"] != first.json()["id"]
+    votes.cast(first.json()["id"], sam, "approve", first.json()["digest"], choice="north", channel="api")
+    assert post(agent, "/decisions", body).json()["state"] == "approved"
+
+
+def test_what_can_not_be_taken_is_refused_by_field(agent: Any, settings: Settings) -> None:
+    settings.WEBHOOK_ALLOWED_HOSTS = []
+    wrong = {
+        "sentence": "Pay", "due_in": "soon", "expires_in": "0s", "tiers": [{"group": "nobody"}],
+        "callback_url": "http://169.254.169.254/latest/", "choices": [{"value": "a", "label": "A"}] * 2,
+    }  # fmt: skip
+    problem = problem_of(post(agent, "/decisions", wrong), 422, "invalid_input")
+    assert fields_of(problem) == {"due_in", "expires_in", "tiers", "callback_url", "choices"}
+    shapes = {"action": {"tool": 5}, "on_expiry": "approve", "colour": "red", "evidence": ["text"]}
+    assert fields_of(problem_of(post(agent, "/decisions", shapes), 422, "invalid_input")) >= {
+        "sentence", "action.tool", "on_expiry", "colour",
+    }  # fmt: skip
+    assert not Decision.objects.exists() and not External.objects.exists()
+
+
+def test_only_so_many_of_one_caller_wait_at_once(
+    agent: Any, robot: User, sam: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external, "MOST_OPEN", 2)
+    for _ in range(2):
+        assert post(agent, "/decisions", QUESTION).status_code == 201
+    assert problem_of(post(agent, "/decisions", QUESTION), 429, "too_many_open")["most"] == 2
+    assert post(client_of(sam), "/decisions", {"sentence": "May I?"}).status_code == 201
+
+
+def test_the_opener_takes_it_back_and_nobody_else(agent: Any, sam: User, person: Person) -> None:
+    asked = post(agent, "/decisions", QUESTION).json()
+    path = f"/decisions/{asked['id']}/withdraw"
+    problem_of(post(client_of(person("rita")), path, {}), 404, "unknown_decision")
+    problem_of(post(client_of(sam), path, {}), 403, "permission_denied")
+    gone = post(agent, path, {"reason": "The customer rang."})
+    assert gone.json()["state"] == "withdrawn" and gone.json()["resolution"]["comment"] == "The customer rang."
+    assert post(agent, path, {}).status_code == 200  # the same again
+    answered = post(agent, "/decisions", QUESTION).json()
+    votes.cast(answered["id"], sam, "approve", answered["digest"], choice="north", channel="api")
+    closed = problem_of(post(agent, f"/decisions/{answered['id']}/withdraw", {}), 409, "decision_closed")
+    assert closed["state"] == "approved"
+
+
+def test_tokens_need_the_scope_and_see_what_they_opened_alone(
+    robot: User, sam: User, agent: Any, person: Person
+) -> None:
+    reader = client_of(token=tokens.issue(robot, scopes=("decisions:read", "decisions:vote"))[1])
+    assert problem_of(post(reader, "/decisions", QUESTION), 403, "scope_missing")["scope"] == "decisions:open"
+    asked = post(agent, "/decisions", QUESTION).json()
+    vote = {"verdict": "approve", "digest": asked["digest"]}
+    problem_of(post(agent, f"/decisions/{asked['id']}/votes", vote), 403, "scope_missing")
+    other = client_of(token=tokens.issue(person("rita"), scopes=("decisions:read",))[1])
+    problem_of(other.get(f"/api/v1/decisions/{asked['id']}"), 404, "unknown_decision")
+    problem_of(post(client_of(), "/decisions", QUESTION), 401, "not_authenticated")
+
+
+def test_a_callback_comes_with_a_secret_of_the_token(robot: User, sam: User) -> None:
+    body = {**QUESTION, "callback_url": "https://8.8.8.8/answers"}
+    secrets = set()
+    for _ in range(2):
+        client = client_of(token=tokens.issue(robot, scopes=("decisions:open",))[1])
+        found = {post(client, "/decisions", body).json()["callback_secret"] for _ in range(2)}
+        assert len(found) == 1
+        secrets |= found
+    assert len(secrets) == 2
+    assert "callback_secret" not in client_of(sam).get("/api/v1/decisions").json()["results"][0]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_with_one_key_at_the_same_moment_open_one(robot: User, sam: User) -> None:
+    barrier, found, faults = threading.Barrier(6), set(), list[BaseException]()
+    wanted = external.Ask(sentence="Which depot?", action={}, tiers=({"group": "supervisors", "quorum": 1},))
+
+    def opener() -> None:
+        try:
+            barrier.wait()
+            found.add(external.ask(wanted, caller=robot, key="one")[0].pk)
+        except (Exception, InvalidInput) as error:  # told by the test
+            faults.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=opener) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults and len(found) == 1 == Decision.objects.count() == External.objects.count()
