@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from approvals import queue, quorum
+from approvals import queue, quorum, superseding
 from approvals.models import Decision, DecisionKind, DecisionState
 from approvals.policies import evaluate, versions
 from missions.governance import Answer, DecisionRequest, Intent, Json, Ruling, RulingOutcome
@@ -40,6 +40,10 @@ class PolicyGate:
     def withdraw(self, decision_id: uuid.UUID, why: str) -> None:
         """Close a decision that the mission needs no more."""
         queue.withdraw(decision_id, why)
+
+    def supersede(self, decision_id: uuid.UUID, why: str, changed: Sequence[Json]) -> None:
+        """Take an approval back whose evidence has changed."""
+        superseding.supersede(decision_id, why, changed)
 
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: uuid.UUID | None, digest: str) -> Ruling:
         """Rule again. An escalation is allowed only where `decision_id` answers all that is demanded now.

@@ -66,6 +66,9 @@ def open_decision(request: DecisionRequest) -> Answer | None:
         for rival in rivals:
             if rival.pk != decision.pk and rival.is_open:
                 resolution.supersede(rival, decision, "The mission asks something else instead.")
+            elif str(rival.pk) == request.facts.get("supersedes") and rival.superseded_by_id is None:
+                rival.superseded_by = decision
+                rival.save(update_fields=["superseded_by"])
     return Answer.from_json(decision.resolution) if decision.resolution else None
 
 
@@ -77,6 +80,8 @@ def _lock_place(request: DecisionRequest) -> list[Decision]:
     """The decision itself, those open at the same place and on timelines left behind; locked before the mission."""
     of_mission = Q(mission_id=request.mission_id, state=DecisionState.OPEN)
     place = Q(pk=request.id) | of_mission & Q(timeline__lt=request.timeline)
+    if before := str(request.facts.get("supersedes") or ""):  # an approval that was taken back at this place
+        place |= Q(mission_id=request.mission_id, pk=before)
     if path := _path(request):  # without a place there are no rivals on this timeline: branches ask side by side
         place |= of_mission & Q(timeline=request.timeline, path=path)
     return list(Decision.objects.select_for_update().filter(place).order_by("pk"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -172,6 +173,12 @@ class Gate(Protocol):
     def withdraw(self, decision_id: uuid.UUID, why: str) -> None:
         """The mission needs no answer any more; does nothing to a decision that is settled."""
 
+    def supersede(self, decision_id: uuid.UUID, why: str, changed: Sequence[Json]) -> None:
+        """What an approval rests on has changed, so it counts no more; `changed` tells for each source how.
+
+        Does nothing to a decision that ended otherwise.
+        """
+
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: uuid.UUID | None, digest: str) -> Ruling:
         """Rule again just before dispatch. Allows only if policy still allows, or if the decision `decision_id` was
         approved for exactly `digest` by people who may still approve it and covers all tiers now required."""
@@ -190,6 +197,9 @@ class DenyWrites:
         return Answer(verdict="rejected", digest=request.digest, comment="There is no decision queue here.", at=at)
 
     def withdraw(self, decision_id: uuid.UUID, why: str) -> None:
+        return None
+
+    def supersede(self, decision_id: uuid.UUID, why: str, changed: Sequence[Json]) -> None:
         return None
 
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: uuid.UUID | None, digest: str) -> Ruling:

@@ -26,11 +26,12 @@ def ruling(payload: Json) -> Telling:
 
 
 def groups(payload: Json) -> list[str]:
-    """The groups of a payload's tiers, in their order."""
+    """What a payload's tiers are called, in their order: mostly the groups that they ask."""
     tiers = payload.get("tiers")
     if not isinstance(tiers, list):
         return []
-    return [clean(tier["group"], 150) for tier in tiers if isinstance(tier, dict) and tier.get("group")]
+    named = (tier.get("name") or tier.get("group") for tier in tiers if isinstance(tier, dict))
+    return [clean(name, 150) for name in named if name]
 
 
 def asked(payload: Json) -> Telling:
@@ -73,6 +74,9 @@ def answered(payload: Json) -> Telling:
     answer = answer if isinstance(answer, dict) else {}
     by = answer.get("by")
     people = listed([clean(one, 150) for one in by]) if isinstance(by, list | tuple) and by else ""
+    if payload.get("changed"):
+        text = "What the approval rested on has changed, so it counts no more."
+        return Telling(text, detail=clean(answer.get("comment") or ""), tone="warn", icon="undo", strong=True)
     build = ANSWERS.get(str(answer.get("verdict", "")))
     if build is None:
         return Telling("The decision was answered; the mission goes on.", follows=True)

@@ -50,9 +50,8 @@ def append(mission: Mission, kind: Kind, payload: dict[str, Any], *, path: str =
     last = Entry.objects.filter(mission_id=mission.pk).order_by("seq").last()
     salt, body, now = chain.new_salt(), codec.dump(payload), database_now()
     digest, seq = chain.digest(salt, body), last.seq + 1 if last else 1
-    link = chain.link(
-        bytes(last.chain) if last else chain.GENESIS, mission.uid, seq, timeline, kind, path, b"", digest, chain.microseconds(now)
-    )
+    before = bytes(last.chain) if last else chain.GENESIS
+    link = chain.link(before, mission.uid, seq, timeline, kind, path, b"", digest, chain.microseconds(now))
     mission.head_seq = seq
     mission.save(update_fields=["head_seq"])
     return Entry.objects.create(

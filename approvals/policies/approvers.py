@@ -31,6 +31,9 @@ class Approver:
     name: str
     fallback: Approver | None = None
 
+    def __str__(self) -> str:
+        return f"{self.name}, else {self.fallback}" if self.fallback else self.name
+
     def as_json(self) -> dict[str, Any]:
         """`{"group": "finance"}`, and the like."""
         told: dict[str, Any] = {str(self.sort): self.name}
@@ -52,13 +55,24 @@ class TierRule:
     expires_seconds: int | None = None
     on_expiry: OnExpiry = OnExpiry.HOLD
     asks: tuple[str, ...] = field(init=False, repr=False, compare=False)  # the same for the same set of approvers
+    written: dict[str, Any] = field(init=False, repr=False, compare=False)  # built once, for rulings wait for it
 
     def __post_init__(self) -> None:
         names = sorted(f"{approver.sort} {approver.name} {approver.fallback}" for approver in self.approvers)
         object.__setattr__(self, "asks", (str(self.all_of), *names))
+        object.__setattr__(self, "written", self._written())
+
+    @property
+    def asked(self) -> str:
+        """Who is asked, in words: `2 of finance`, `all of finance, sam`."""
+        names = ", ".join(str(approver) for approver in self.approvers)
+        return f"{'all' if self.all_of else self.quorum} of {names}"
 
     def as_json(self) -> dict[str, Any]:
         """The form in which a ruling carries it; where one group is asked, with the short form's `group` too."""
+        return dict(self.written)
+
+    def _written(self) -> dict[str, Any]:
         told: dict[str, Any] = {
             "name": self.name, "approvers": [approver.as_json() for approver in self.approvers], "all_of": self.all_of,
             "quorum": self.quorum, "parallel": self.parallel,

@@ -30,7 +30,7 @@ UNTOLD: Final = {  # for a rule without a reason of its own
 COUNTS_AS: Final = {Effect.DENY: "denies", Effect.ESCALATE: "asks"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fired:
     """A rule that takes effect, with what came of its condition."""
 

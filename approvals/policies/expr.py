@@ -132,15 +132,19 @@ def _evaluate(program: Any, reading: Reading) -> Result:
             return FALSE
         kind = answer.type()
     except Exception as error:  # the binding has no exception class of its own; each becomes a recorded ERROR
-        return Result(Truth.ERROR, _plain(str(error)))
+        return _error(str(error))
     if value is True and kind == cel.Type.BOOL:
         return TRUE
     if kind == cel.Type.ERROR:
-        return Result(Truth.ERROR, _plain(str(value)))
+        return _error(str(value))
     return Result(Truth.ERROR, f"the condition is neither true nor false but {kind.name()}")
 
 
 @functools.lru_cache(maxsize=4096)
+def _error(message: str) -> Result:
+    return Result(Truth.ERROR, _plain(message))
+
+
 def _plain(message: str) -> str:
     """CEL's message without its status codes, in one short line."""
     bare = re.sub(r"^[A-Z_]+: | \[[A-Z_]+\]$", "", message.strip())
@@ -173,8 +177,8 @@ def compile_checked(source: str) -> Expression:
 def _finder(parts: Sequence[str]) -> Any:
     """A chain of choices that ends at the first part that is false; None where it would be too long for CEL.
 
-    CEL evaluates both sides of &&, and each part once more to tell which one is false; this looks at no more than it has
-    to. An error in a part before makes the chain one, and then the whole condition decides: && absorbs errors.
+    CEL evaluates both sides of &&, and each part once more to tell which one is false. An error in a part before makes
+    the chain an error too, and then the whole condition decides: && absorbs errors.
     """
     if not 1 < len(parts) <= LONGEST_CHAIN:
         return None

@@ -40,7 +40,7 @@ class _Union:
         self._asked: dict[tuple[str, ...], int] = {}  # where each set of approvers stands
 
     def add(self, rule: Rule) -> None:
-        """Take in one rule's tiers: first find each its place, for they may name one another, then merge what they want."""
+        """Take in one rule's tiers: first each finds its place, for they may name one another, then they are merged."""
         known = len(self._tiers)
         places: dict[str, int] = {}  # of this rule's tiers, by the name that it gives them
         before = -1

@@ -50,17 +50,15 @@ class Scope:
     narrow: tuple[tuple[str, str], ...] = field(init=False, repr=False, compare=False)  # the fields that are not `*`
 
     def __post_init__(self) -> None:
-        patterns = ((name, getattr(self, name)) for name in ("tool", "mission_type", "effect_class", "agent", "data_class"))
+        names = ("mission_type", "tool", "effect_class", "agent", "data_class")
+        patterns = ((name, getattr(self, name)) for name in names)
         object.__setattr__(self, "narrow", tuple((name, pattern) for name, pattern in patterns if pattern != "*"))
 
     def covers(self, intent: Intent) -> bool:
         """Whether the rule is about this intent."""
         if (self.decision_class or intent.decision_class) and not self._decides(intent):
             return False
-        for name, pattern in self.narrow:  # a loop, since every rule of every ruling comes here
-            if not matches(pattern, getattr(intent, name)):
-                return False
-        return True
+        return all(matches(pattern, getattr(intent, name)) for name, pattern in self.narrow)
 
     def _decides(self, intent: Intent) -> bool:
         """Rules of decisions are not about actions, and the other way round, whatever their patterns."""

@@ -40,9 +40,9 @@ def is_within(value: Any, *, text: int, items: int, depth: int, integers: range,
         lists, maps = [one for one in level if type(one) is list], [one for one in level if type(one) is dict]
         if max(map(len, (*lists, *maps)), default=0) > items:
             return False
-        if keys := set(chain.from_iterable(maps)):
-            if set(map(type, keys)) != {str} or not _are_short(keys, text):
-                return False
+        keys = set(chain.from_iterable(maps))
+        if keys and (set(map(type, keys)) != {str} or not _are_short(keys, text)):
+            return False
     return True
 
 

@@ -54,7 +54,7 @@ class Call:
     def take(self, entry: HistoryEntry) -> None:
         """Its next entry."""
         self.last, self.kind = entry.seq, entry.kind
-        if self.progress is not None:
+        if self.progress is not None and entry.path == self.path:  # what it reads again lies below it
             self.progress.fold(entry.kind, entry.payload)
 
     @property

@@ -36,6 +36,7 @@ class Settling(ToolRun):
     def __init__(self, program: Program, path: str, spec: ToolSpec, args: Json, progress: Progress) -> None:
         super().__init__(program.run, path, spec, args)
         self.progress = progress
+        progress.phase = progress.stage  # what it was about to read again is read anew
         if progress.phase is Phase.ANSWER:  # the question was the mission's, and is withdrawn
             progress.phase = Phase.DOUBT
 

@@ -63,6 +63,8 @@ async def _unless_stopped(op: ToolRun) -> None:
 
 def _asked(op: ToolRun) -> tuple[int, ...] | None:
     """The limits that a permit is needed under, maybe none but the open circuit's; None where it needs none."""
+    if op.outer is not None and op.outer.permit is not None:  # a part of that call: waiting for a turn of its own might
+        return None  # wait for that call's
     rules = op.run.owner.rules()
     if not rules.limits and not rules.circuits:
         return None
@@ -103,6 +105,11 @@ async def answered(op: ToolRun, answer: dispatch.Answered) -> None:
             await run.owner.learn_rules()  # this very mission may be about to try again
     elif tool in run.owner.rules().circuits:
         await run.owner.in_database(circuits.answered, tool)
+    await put_back(op)
+
+
+async def put_back(op: ToolRun) -> None:
+    """Give the permit back, where it has one."""
     if op.permit is not None:
         limits, op.permit = op.permit, None
-        await run.owner.in_database(permits.give_back, run.claimed.id, op.path, limits, tool)
+        await op.run.owner.in_database(permits.give_back, op.run.claimed.id, op.path, limits, op.spec.name)

@@ -24,6 +24,7 @@ from missions.effects import (
     dispatch,
     doubt,
     endings,
+    evidence,
     intents,
     keys,
     reads,
@@ -37,7 +38,7 @@ from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect, Side
 from missions.errors import BudgetExhausted, Suspended, TryLater
-from missions.governance import EffectClass, Intent, Json, Ruling
+from missions.governance import EffectClass, Intent, Json
 from missions.models import EffectState, Kind
 from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
@@ -48,12 +49,12 @@ BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
 class ToolRun:
     """One call `m.tool(...)` at one key path."""
 
-    def __init__(self, run: Run, path: str, spec: ToolSpec, args: Json) -> None:
-        self.run, self.path, self.spec, self.raw = run, path, spec, args
+    def __init__(self, run: Run, path: str, spec: ToolSpec, args: Json, outer: ToolRun | None = None) -> None:
+        self.run, self.path, self.spec, self.raw, self.outer = run, path, spec, args, outer
         self.input_hash = codec.input_hash([spec.name, args])
         self.progress = Progress()
         self.args: Json = {}
-        self.seq = 0
+        self.seq, self.at = 0, run.clock.now()  # of its last entry
         self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self.took: float | None = None  # seconds of the last call
         self.charged = ""  # the key under which it is charged to period budgets
@@ -63,7 +64,7 @@ class ToolRun:
             Phase.RULE: self._rule, Phase.ASK: lambda: consent.ask(self),
             Phase.ANSWER: lambda: consent.await_answer(self), Phase.INTEND: self._intend,
             Phase.CALL: self._call, Phase.BACKOFF: self._back_off, Phase.DOUBT: lambda: doubt.resolve(self),
-            Phase.ADOPT: lambda: standing.adopt(self),
+            Phase.ADOPT: lambda: standing.adopt(self), Phase.REREAD: lambda: evidence.read_again(self),
         }
 
     async def perform(self) -> Any:
@@ -71,29 +72,44 @@ class ToolRun:
         while self.progress.phase not in ENDS:
             # Between an intent of ours and its call nothing may come, or it would be in doubt: no drain either.
             calls = self._mine and self.progress.phase is Phase.CALL
-            entry = None if calls else await self.run.recorded(self.path, self.input_hash, self._told)
+            below = self.progress.phase is Phase.REREAD  # the next entries are those of the reads
+            entry = None if calls or below else await self.run.recorded(self.path, self.input_hash, self._told)
             if entry is None:
                 await self._act()
             elif self._fold(entry.kind, payload := entry.payload):
-                self.seq, self._mine = entry.seq, False
+                self.seq, self.at, self._mine = entry.seq, entry.recorded_at, False
                 note(self.run, payload)
             else:
                 self.run.unexpected(entry, self.path)
         result = result_of(self.progress, self.spec)
-        self.run.evidence.append({"seq": self.seq, "title": self.spec.title, "path": self.path})
+        told = {"seq": self.seq, "title": self.spec.title, "path": self.path}
+        if self.spec.effect is EffectClass.READ:
+            self.run.readings.add(reads.reading_of(self))
+            told |= {"source": self.spec.name, "read_at": self.at.isoformat()}
+        self.run.evidence.append(told)
         return result
+
+    def within(self, path: str, spec: ToolSpec, args: Json) -> ToolRun:
+        """A read that is a part of this call, with entries of its own below this one's path."""
+        return ToolRun(self.run, path, spec, args, outer=self)
 
     def _told(self) -> Json:
         return {"tool": self.spec.name, "args": self.raw}
 
     def _fold(self, kind: str, payload: Json) -> bool:
         folded = self.progress.fold(kind, payload)
-        mark(shielded=self.progress.shielded, question=self.progress.question)
+        mark(shielded=self.shielded, question=self.progress.question)
         return folded
+
+    @property
+    def shielded(self) -> bool:
+        """Whether its branch may not be cut off now: an effect is under way, here or around it."""
+        return self.progress.shielded or (self.outer is not None and self.outer.shielded)
 
     async def _act(self) -> None:
         try:
-            await self._prepare()
+            if self.progress.phase is not Phase.REREAD:  # which comes in replay too, and needs no server
+                await self._prepare()
             await self._acts[self.progress.phase]()
         except Exception as error:
             if not self.progress.unsettled:
@@ -117,7 +133,7 @@ class ToolRun:
             self.run.shield(self.path, on=True)
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
         self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)), side=side)
-        self._mine = True
+        self.at, self._mine = self.run.clock.now(), True
         self._fold(entry_kind, codec.load(body))
         if self.progress.phase is not Phase.CALL:
             self.run.shield(self.path, on=False)
@@ -165,7 +181,8 @@ class ToolRun:
             return
         ruling, intent = await intents.rule(self)
         looked_at: Json = {"budgets": list(intent.budgets)} if intent.budgets else {}
-        await self.record(Kind.RULING, phase="plan", **ruling.as_json(), **looked_at)
+        behind = await evidence.rests_on(self, ruling)
+        await self.record(Kind.RULING, phase="plan", **ruling.as_json(), **looked_at, **behind)
         crashpoints.reach("after_ruling")
 
     def next_decision(self) -> uuid.UUID:
@@ -175,6 +192,8 @@ class ToolRun:
 
     async def _intend(self) -> None:
         is_read = self.spec.effect is EffectClass.READ
+        if self.progress.approved is None and await evidence.at_hand(self) is None:
+            return
         try:
             try:
                 await budgeting.allow(self.run, "" if is_read else "effects", self.path)
@@ -185,10 +204,12 @@ class ToolRun:
             await (reads.read(self) if is_read else self._open())
         finally:
             self.run.ledger.reserved.pop(self.path, None)
+        await charging.not_needed(self)
 
     async def _open(self) -> None:
         await admission.admitted(self)
-        await intents.open_effect(self)
+        if await evidence.holds(self):
+            await intents.open_effect(self)
 
     def key_of(self, generation: int) -> str:
         """The idempotency key of one generation of this effect."""
@@ -235,19 +256,11 @@ class ToolRun:
     async def retry(self, why: str) -> None:
         """Record that the call is about to be made (again), with a new deadline and the same key."""
         await admission.admitted(self)
+        if not await evidence.holds(self):
+            return
         await self.record(
             Kind.RETRY, key=self.progress.key, count=self.progress.tries + 1, why=why,
             deadline_at=self.deadline().isoformat(),
-        )
-
-    async def refused(self, ruling: Ruling) -> None:
-        """Record that policy no longer allows it; where it may have happened, people say."""
-        if self.progress.uncertain:
-            await doubt.ask_person(self, f"It may have happened, and policy no longer allows it: {ruling.reason}")
-            return
-        await self.record(
-            Kind.OUTCOME, settle=EffectState.NOT_DONE, state="not_done", again="rule", key=self.progress.key,
-            error={"type": "refused", "message": ruling.reason}, sentence=self.sentence, effect_class=self.spec.effect,
         )
 
     async def _take(self, answered: dispatch.Answered, calling: Calling) -> None:

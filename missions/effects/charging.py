@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from missions.effects import standing
 from missions.effects.budgeting import CONTROL
+from missions.effects.progress import ENDS
 from missions.engine import charges, crashpoints, period_budgets
 from missions.engine.arrays import boolean, int4, int8
 from missions.engine.branches import Wait
@@ -80,6 +81,12 @@ async def charged(op: ToolRun) -> None:
         key = place_key(op.run, op.path, "read") if is_read else op.key_of(standing.generation(op))
         await _reserved(op.run, op.path, key, wants)
         op.charged = key
+
+
+async def not_needed(op: ToolRun) -> None:
+    """Give back what is held for a call that was refused before its intent; one that is ruled on again keeps it."""
+    if op.charged and op.progress.intent is None and op.progress.phase in ENDS and op.spec.effect is not EffectClass.READ:
+        await op.run.owner.in_database(charges.give_back, op.charged)
 
 
 def _wanted(op: ToolRun, budgets: tuple[Kept, ...]) -> Amounts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from missions.effects import asking, doubt, keys, standing
+from missions.effects import asking, doubt, evidence, keys, standing
 from missions.governance import Choice, Json
 from missions.models import Kind
 
@@ -21,11 +21,17 @@ async def ask(op: ToolRun) -> None:
     ruling = op.progress.ruling
     if ruling is None:
         raise TypeError("a decision follows a ruling")
+    basis = await evidence.at_hand(op)
+    if basis is None:
+        return
     intent, sentence = op.intent, op.sentence
-    await op.record(Kind.ASKED, **asking.asked_payload(
+    versions = {"evidence": [[item["source"], item["version"]] for item in basis]} if basis else {}
+    asked = asking.asked_payload(
         op.next_decision(), kind="action", sentence=sentence, ruling=ruling, round=op.progress.round + 1,
-        digest=keys.approval_digest(intent, sentence),
-    ))
+        digest=keys.approval_digest(intent, sentence, versions),
+    )
+    rests: Json = {"evidence": basis} if basis else {}
+    await op.record(Kind.ASKED, **asked, **rests)
 
 
 async def await_answer(op: ToolRun) -> None:
@@ -33,7 +39,9 @@ async def await_answer(op: ToolRun) -> None:
     asked, ruling = op.progress.asked, op.progress.ruling
     choices: tuple[Choice, ...] = ()
     facts: Json = {}
-    if asked["kind"] == "in_doubt":
+    if asked["kind"] == "action":
+        facts = op.progress.superseded
+    elif asked["kind"] == "in_doubt":
         if await doubt.settled_by_late_answer(op, uuid.UUID(asked["decision"])):
             return
         ruling, choices, facts = doubt.RULING, doubt.CHOICES, doubt.facts(op)

@@ -124,6 +124,14 @@ async def _not_done(op: ToolRun, why: str) -> None:
     )
 
 
+async def look_up(op: ToolRun, why: str) -> None:
+    """It may not be called again: find out whether it happened, by the tool's probe, else by people."""
+    if op.spec.probe is not None and op.progress.probes < PROBES:
+        await _probe(op)
+    else:
+        await ask_person(op, why)
+
+
 async def settled_by_late_answer(op: ToolRun, decision_id: uuid.UUID) -> bool:
     """Whether the call has answered after all while a person was being asked; then nobody needs to answer any more."""
     mail = op.run.inbox.take(f"effect:{op.progress.key}")

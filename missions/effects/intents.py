@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
-from missions.effects import admission, charging, doubt, keys, standing
+from missions.effects import admission, charging, doubt, evidence, keys, standing
 from missions.engine import codec, crashpoints
 from missions.engine.writes import OpenEffect
 from missions.governance import EffectClass, Intent, Json, Ruling, RulingOutcome, beyond_clearance, gate
-from missions.models import Kind
+from missions.models import EffectState, Kind
 
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
@@ -71,8 +71,9 @@ async def stands(op: ToolRun) -> bool:
         confirmed = await op.run.owner.in_database(
             gate().confirm, await charging.informed(op), progress.ruling, decision, approved.get("digest", "")
         )
-    if confirmed.outcome is not RulingOutcome.ALLOW:
-        await op.refused(confirmed)
+    demanded = evidence.added(op, confirmed)
+    if confirmed.outcome is not RulingOutcome.ALLOW or demanded:
+        await _refused(op, demanded or confirmed.reason)
         return False
     asked_at = time.monotonic()
     await op.run.still_owner()
@@ -87,3 +88,14 @@ async def stands(op: ToolRun) -> bool:
         await op.retry("The call's deadline passed before it was made.")
         return False
     return True
+
+
+async def _refused(op: ToolRun, reason: str) -> None:
+    """Record that policy no longer allows it; where it may have happened, people say."""
+    if op.progress.uncertain:
+        await doubt.ask_person(op, f"It may have happened, and policy no longer allows it: {reason}")
+        return
+    await op.record(
+        Kind.OUTCOME, settle=EffectState.NOT_DONE, state="not_done", again="rule", key=op.progress.key,
+        error={"type": "refused", "message": reason}, sentence=op.sentence, effect_class=op.spec.effect,
+    )

@@ -26,6 +26,7 @@ class Phase(StrEnum):
     CALL = "call"  # rule again, then call
     BACKOFF = "backoff"  # certainly not done; wait until `resume_at`, then call
     DOUBT = "doubt"  # find out whether it happened
+    REREAD = "reread"  # read what was demanded as evidence again, then go on at `back`
     ADOPT = "adopt"  # take over what an earlier timeline did
     DONE = "done"  # it happened; `outcome` holds the result
     NOT_DONE = "not_done"  # it certainly did not happen, and will not
@@ -61,6 +62,13 @@ class Progress:
     uncertain: bool = False  # some call under this intent may have happened
     forgotten: bool = False  # in doubt since a backup was restored: it may have happened in what was lost
     cleared: bool = False  # it did not happen in what was lost: a probe or a person says so
+    basis: list[Json] = field(default_factory=list)  # the reads that the ruling, or the question, rests on
+    reads: list[Json] = field(default_factory=list)  # those that are made again now
+    rereads: int = 0  # how many were begun again so far
+    back: Phase = Phase.RULE  # where it goes on after them
+    checked: list[Json] = field(default_factory=list)  # what they gave; counts for one dispatch
+    missing: str = ""  # why one of them gave nothing
+    superseded: Json = field(default_factory=dict)  # the decision that changed evidence took back, and what changed
 
     @property
     def key(self) -> str:
@@ -73,9 +81,14 @@ class Progress:
         return self.key if self.intent is not None and self.intent.get("charged") else ""
 
     @property
+    def stage(self) -> Phase:
+        """The phase, where reading again is a part of what it is done for."""
+        return self.back if self.phase is Phase.REREAD else self.phase
+
+    @property
     def unsettled(self) -> bool:
         """Whether an intent is recorded and nobody knows yet, or for good, what became of it."""
-        return self.intent is not None and self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT, Phase.ANSWER)
+        return self.intent is not None and self.stage in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT, Phase.ANSWER)
 
     @property
     def shielded(self) -> bool:
@@ -83,12 +96,17 @@ class Progress:
         if self.intent is None:
             return False
         in_doubt = self.phase is Phase.ANSWER and self.asked.get("kind") == "in_doubt"
-        return in_doubt or self.phase in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT)
+        return in_doubt or self.stage in (Phase.CALL, Phase.BACKOFF, Phase.DOUBT)
 
     @property
     def question(self) -> str:
         """The decision that it waits for; empty while it does not."""
         return str(self.asked["decision"]) if self.phase is Phase.ANSWER else ""
+
+    def read_again(self, checked: list[Json], missing: str) -> None:
+        """Go on after reading again: what it gave, or why it gave nothing. Folded from those reads' own entries."""
+        self.checked, self.missing, self.phase = checked, missing, self.back
+        self.rereads += len(self.reads)
 
     def fold(self, kind: str, payload: Json) -> bool:
         """Take the next entry; False where it can not follow."""
@@ -106,6 +124,7 @@ def moment(text: Any) -> dt.datetime:
 
 def _ruling(progress: Progress, payload: Json) -> None:
     progress.ruling = Ruling.from_json(payload)
+    progress.basis, progress.checked, progress.missing = list(payload.get("rests_on", ())), [], ""
     after = {RulingOutcome.ALLOW: Phase.INTEND, RulingOutcome.DENY: Phase.REFUSED, RulingOutcome.ESCALATE: Phase.ASK}
     progress.phase = after[progress.ruling.outcome]
 
@@ -113,11 +132,16 @@ def _ruling(progress: Progress, payload: Json) -> None:
 def _asked(progress: Progress, payload: Json) -> None:
     progress.asked, progress.answer, progress.phase = payload, None, Phase.ANSWER
     progress.round = int(payload["round"])
+    if "evidence" in payload:
+        progress.basis, progress.checked = list(payload["evidence"]), []
 
 
 def _answered(progress: Progress, payload: Json) -> None:
     progress.answer = Answer.from_json(payload["answer"])
-    if progress.asked.get("kind") == "in_doubt":
+    if "changed" in payload:  # first: what was asked last may have been what became of an earlier generation
+        _supersede(progress, payload)
+        progress.phase = Phase.RULE
+    elif progress.asked.get("kind") == "in_doubt":
         progress.phase, progress.deaths = Phase.DOUBT, 0
     elif progress.asked.get("kind") == "standing":
         _stood(progress)
@@ -127,6 +151,12 @@ def _answered(progress: Progress, payload: Json) -> None:
         progress.phase = Phase.ASK
     else:
         progress.phase = Phase.REFUSED
+
+
+def _supersede(progress: Progress, payload: Json) -> None:
+    """What the approval rested on has changed: it counts no more."""
+    progress.approved = None
+    progress.superseded = {"supersedes": payload.get("decision", ""), "changed": payload["changed"]}
 
 
 def _stood(progress: Progress) -> None:
@@ -147,7 +177,7 @@ def _intent(progress: Progress, payload: Json) -> None:
     progress.deadline, progress.generation = moment(payload["deadline_at"]), int(payload["generation"])
     progress.tries = progress.cuts = progress.probes = 0
     progress.uncertain = progress.forgotten = progress.cleared = False
-    progress.answer = None
+    progress.answer, progress.checked = None, []
 
 
 def _doubt(progress: Progress, payload: Json) -> None:
@@ -165,7 +195,11 @@ def _probed(progress: Progress, payload: Json) -> None:
 
 
 def _observed(progress: Progress, payload: Json) -> None:
-    progress.told_of_limit = True
+    if "reads" not in payload:
+        progress.told_of_limit = True
+        return
+    progress.reads, progress.checked, progress.missing = payload["reads"], [], ""
+    progress.back, progress.phase = progress.phase, Phase.REREAD
 
 
 def _backoff(progress: Progress, payload: Json) -> None:
@@ -180,7 +214,7 @@ def _backoff(progress: Progress, payload: Json) -> None:
 def _retry(progress: Progress, payload: Json) -> None:
     progress.tries, progress.phase = int(payload["count"]), Phase.CALL
     progress.deadline = moment(payload["deadline_at"])
-    progress.resume_at = None
+    progress.resume_at, progress.checked = None, []
     if progress.forgotten:  # nothing was called under this intent that is not known
         progress.forgotten, progress.uncertain, progress.cleared, progress.answer = False, False, True, None
 
@@ -192,6 +226,8 @@ def _outcome(progress: Progress, payload: Json) -> None:
         progress.phase = Phase.DONE
     elif again:  # certainly not done, and wanted still: a new generation, ruled on anew where the gate refused it
         progress.generation += 1
+        if "changed" in payload:
+            _supersede(progress, payload)
         progress.phase = Phase.RULE if again == "rule" else Phase.INTEND
     else:
         progress.phase = Phase.REFUSED if payload["state"] == "unknown" else Phase.NOT_DONE

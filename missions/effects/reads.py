@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from missions.effects import admission, dispatch, endings
 from missions.effects.calling import Calling, attended
+from missions.engine import codec
 from missions.engine.branches import Interruptible
+from missions.engine.readings import Reading
 from missions.tools.spec import ToolCall
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ async def read(op: ToolRun) -> None:
 
 async def _take(op: ToolRun, answered: dispatch.Answered, calling: Calling) -> None:
     if isinstance(answered, dispatch.Done):
-        await endings.done(op, answered.outcome, calling)
+        known = {"version": codec.digest_of(answered.outcome["result"])} if "result" in answered.outcome else {}
+        await endings.done(op, answered.outcome, calling, args=op.args, **known)
     elif isinstance(answered, dispatch.NotYet):
         await op.put_off(answered.why, answered.retry_after_seconds)
     elif isinstance(answered, dispatch.Unknown) and op.progress.tries + 1 < TRIES:
@@ -41,3 +44,10 @@ async def _take(op: ToolRun, answered: dispatch.Answered, calling: Calling) -> N
     else:
         no_answer = {"type": "no_answer", "message": getattr(answered, "why", "")}
         await op.failed(answered.error if isinstance(answered, dispatch.Failed) else no_answer, calling)
+
+
+def reading_of(op: ToolRun) -> Reading:
+    """What a read that was answered has read; entries of an older version name neither arguments nor version."""
+    outcome = op.progress.outcome
+    version = outcome.get("version") or codec.digest_of(outcome.get("result"))
+    return Reading(source=op.spec.name, args=outcome.get("args", op.raw), seq=op.seq, version=version, at=op.at)

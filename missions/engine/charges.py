@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import transaction
 
 from missions.engine import alarms, mailbox, tills
+from missions.engine.clock import database_now
 from missions.engine.tills import ZERO, Till, Wants
 from missions.errors import MissionEnded, UnknownMission
 from missions.models import (
@@ -186,6 +187,19 @@ def look_again(subject: str, nominal_at: dt.datetime) -> None:
     alarms.forget_rung(f"budgets:{subject}", nominal_at)
     with transaction.atomic():
         serve(int(subject))
+
+
+@transaction.atomic
+def give_back(key: str) -> None:
+    """What this key holds is not needed after all: whatever it was for was refused before its intent. Own transaction.
+
+    Like a settlement it touches the key's own charges alone; whoever locks the budget next counts them anew.
+    """
+    held = BudgetCharge.objects.filter(key=key, state=ChargeState.HELD)
+    budgets = sorted(set(held.values_list("budget_id", flat=True)))
+    held.update(state=ChargeState.RETURNED, due=ZERO)
+    for budget in budgets:
+        alarms.set_alarm(f"budgets:{budget}", database_now())
 
 
 def serve(budget_id: int) -> None:

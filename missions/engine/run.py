@@ -30,6 +30,7 @@ from missions.engine.divergence import Told, facts, untold
 from missions.engine.guard import Guarding
 from missions.engine.lane import Lane
 from missions.engine.owner import Owner
+from missions.engine.readings import Readings
 from missions.engine.record import Record
 from missions.engine.waits import Waiting
 from missions.engine.writes import Draft, Index, Side, Write
@@ -65,6 +66,7 @@ class Run(Waiting):
         self.moves = 0  # rises with each durable call
         self.scope: Guarding | None = None  # the guard of the mission's body
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
+        self.readings = Readings()
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
         self._told: dict[str, Told] = {}  # the inputs of what waits there
         self._asked: Told = untold  # those of the call that got its entry last

@@ -31,6 +31,9 @@ class AllowAll:
     def withdraw(self, decision_id: object, why: str) -> None:
         """There is nothing to withdraw."""
 
+    def supersede(self, decision_id: object, why: str, changed: object) -> None:
+        """There is nothing to take back."""
+
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: object, digest: str) -> Ruling:
         """Still allowed."""
         return self.rule(intent)

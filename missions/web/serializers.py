@@ -120,7 +120,9 @@ class SignalReceipt(serializers.Serializer[Any]):
 class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
-    kind = serializers.ChoiceField(["decision", "limit", "stop", "budget", "signal", "child", "mission", "timer", "tool"])
+    kind = serializers.ChoiceField(
+        ["decision", "limit", "stop", "budget", "signal", "child", "mission", "timer", "tool"]
+    )
     what = serializers.CharField(help_text="The id of the decision or mission; the name of all others.")
     since = serializers.DateTimeField(allow_null=True)
     due = serializers.DateTimeField(allow_null=True, help_text="When it goes on at the latest.")

@@ -50,8 +50,14 @@ def repeated_records(facts: Facts) -> list[str]:
     """Steps, decisions and effects that were recorded twice, and missions that ended twice."""
     wrong = []
     for mission, entries in _by_mission(facts).items():
-        once: list[tuple[object, ...]] = [(e["timeline"], e["kind"], e["path"]) for e in entries if e["kind"] in ONCE]
-        once += [(e["kind"], e["payload"]["decision"]) for e in entries if e["kind"] in ("asked", "answered")]
+        once: list[tuple[object, ...]] = [
+            (e["timeline"], e["kind"], e["path"])
+            for e in entries if e["kind"] in ONCE and "reads" not in e["payload"]  # evidence may be read many times
+        ]
+        once += [
+            (e["kind"], e["payload"]["decision"], "changed" in e["payload"])  # an approval may be taken back once
+            for e in entries if e["kind"] in ("asked", "answered")
+        ]
         once += [("intent", e["payload"]["key"]) for e in entries if e["kind"] == "intent"]
         done = [e for e in entries if e["kind"] == "outcome" and e["payload"]["state"] == "done"]
         once += [(e["timeline"], "done", e["path"]) for e in done]

@@ -22,7 +22,7 @@ EFFECT_PATH = ("effects.call:ToolRun._dispatch", "effects.call:ToolRun._take", "
 OF_PEERS = "engine.liveness:"
 BATCH = 24
 Case = tuple[str, Fault]  # a scene, and what befalls it
-LOOSE = ("refusals",)  # scenes in which it depends on the fault whether something is done at all, though never twice
+LOOSE = ("refusals", "unproven")  # where it depends on the fault whether something is done at all, though never twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,41 @@ def read_in_thread(call: ToolCall, what: str) -> Any:
     return {"what": what}
 
 
+@tool(name="stage.look", effect="read")
+async def look(call: ToolCall, what: str) -> Any:
+    """Look at what may change.
+
+    `turns-2` is another thing from the second look on, and `gone-2` is there no more.
+    """
+    count, (kind, _, rest) = world.request(call, f"look-{what}"), _change_of(what).partition("-")
+    changed = kind in ("turns", "gone") and count >= int(rest.partition("-")[0])
+    if kind == "gone" and changed:
+        raise ToolFailed("It is gone.", code="gone")
+    return {"what": what, "turned": changed}
+
+
+def _change_of(what: str) -> str:
+    return what.removeprefix("later-").removeprefix("lost-")
+
+
+@tool(name="stage.proven", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
+async def proven(call: ToolCall, what: str) -> Any:
+    """Do it on evidence, when a supervisor says so"""
+    return _do(call, what, deduplicates=True)
+
+
+@tool(name="stage.probed", effect="write", retry_safety="keyed", key_ttl=FOREVER, probe=probe, timeout=0.5)
+async def probed(call: ToolCall, what: str) -> Any:
+    """The same, and it can be looked up"""
+    return _do(call, what, deduplicates=True)
+
+
+@tool(name="stage.freely", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
+async def freely(call: ToolCall, what: str) -> Any:
+    """Do it on evidence"""
+    return _do(call, what, deduplicates=True)
+
+
 # -- Steps -------------------------------------------------------------------------------------------------------------
 async def double(number: int) -> int:
     """Doubled."""

@@ -10,7 +10,12 @@ from typing import Any
 
 from missions.authoring import Context, Verdict
 from missions.engine import registry
-from tests.deaths import scenes_of_bodies, scenes_of_calls, scenes_of_controls  # noqa: F401  (they add their scenes)
+from tests.deaths import (  # noqa: F401  (they add their scenes)
+    scenes_of_bodies,
+    scenes_of_calls,
+    scenes_of_controls,
+    scenes_of_evidence,
+)
 from tests.deaths.scene import SCENES, Body, Given
 
 

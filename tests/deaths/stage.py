@@ -37,6 +37,7 @@ VICTIM_SECONDS, REST_SECONDS, LEAVE_SECONDS = 45.0, 90.0, 30.0
 CHILD = "-child"
 SLEEP_SECONDS = 31.0  # by which the clock is moved where nothing but time is waited for
 STRIKES, NOBODY = 2, 0
+PROOF = [{"source": "stage.look", "max_age": "1s", "revalidate": True}]
 
 
 @dataclass(slots=True)
@@ -96,9 +97,13 @@ class Stage:
         rules: list[dict[str, Any]] = [
             {"name": "asked", "scope": {"tool": "stage.asked"}, "effect": "escalate", "reason": "A test.",
              "tiers": [{"group": "supervisors", "quorum": 1}]},
+            {"name": "proven", "scope": {"tool": "stage.pro*"}, "effect": "escalate", "reason": "A test.",
+             "tiers": [{"group": "supervisors", "quorum": 1}], "evidence": PROOF},
+            {"name": "freely", "scope": {"tool": "stage.freely"}, "effect": "allow", "evidence": PROOF},
             {"name": "free", "scope": {"tool": "*"}, "effect": "allow", "reason": "A test."},
         ]  # fmt: skip
         versions.load(document.check({"name": "stage", "mode": "enforce", "rules": rules}), activate=True, via="test")
+        limits.put("tool", "stage.proven", concurrency=9, escalate_after_seconds=9)
         limits.put("tool", "stage.limited", concurrency=1, escalate_after_seconds=0.01)
 
     def new(self, scene: str, *faults: Fault) -> Performance:

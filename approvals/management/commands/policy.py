@@ -18,8 +18,9 @@ from django.db.models import Count, Prefetch, Q
 from approvals.management import policy_changes
 from approvals.models import Decision, DecisionState, Policy, PolicyVersion, VersionState
 from approvals.policies import document, durations, files, lint, versions
+from approvals.policies.approvers import TierRule
 from approvals.policies.document import Document, InvalidPolicy
-from approvals.policies.rules import Rule, Scope, TierRule
+from approvals.policies.rules import Rule, Scope
 from missions.management.display import Display
 
 HEADINGS = ("RULE", "EFFECT", "SCOPE", "WHEN", "TIERS", "REASON")
@@ -169,8 +170,7 @@ def _row(rule: Rule) -> tuple[str, ...]:
 
 
 def _scope(scope: Scope) -> str:
-    named = ((name, getattr(scope, name)) for name in Scope.__slots__)
-    return ", ".join(f"{name} {pattern or 'none'}" for name, pattern in named if pattern != "*") or "everything"
+    return ", ".join(f"{name} {pattern or 'none'}" for name, pattern in scope.narrow) or "everything"
 
 
 def _tiers(tiers: Iterable[TierRule]) -> str:
@@ -180,7 +180,7 @@ def _tiers(tiers: Iterable[TierRule]) -> str:
 def _tier(tier: TierRule) -> str:
     due = f", due in {durations.written(tier.sla_seconds)}" if tier.sla_seconds else ""
     end = f", after {durations.written(tier.expires_seconds)} {tier.on_expiry}" if tier.expires_seconds else ""
-    return f"{tier.quorum} of {tier.group}{due}{end}"
+    return f"{tier.asked}{due}{end}"
 
 
 VERBS = {

@@ -1,0 +1,31 @@
+"""Approvals that count no more, since what they rested on has changed.
+
+The one way out of `approved`: the votes and the answer stay on the row, with what changed. The mission asks anew.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from approvals import resolution
+from approvals.models import DecisionState
+
+COUNTS = (DecisionState.OPEN, DecisionState.APPROVED)
+
+
+def supersede(decision_id: uuid.UUID, why: str, changed: Sequence[dict[str, Any]]) -> None:
+    """Take an approval back, or close the question. Own transaction; again, or for one that ended otherwise: nothing.
+
+    `facts` keeps `changed` (per source what it told then and tells now) and `approved`, the answer that counted.
+    """
+    with transaction.atomic():
+        decision = resolution.locked(decision_id)
+        if decision is None or decision.state not in COUNTS:
+            return
+        decision.facts = {**decision.facts, "changed": list(changed), "approved": decision.resolution}
+        decision.save(update_fields=["facts"])
+        resolution.supersede(decision, None, why)
