@@ -7,20 +7,33 @@ Neither approves anything.
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 
-from approvals import resolution, tiers
-from approvals.models import Decision, Tier, TierState
-from approvals.outbound import events
+from approvals import refreshing, resolution, tiers
+from approvals.models import Decision, DecisionKind, Tier, TierState
 from missions.engine import alarms
+
+REFRESHED = 10_000  # open decisions that one change of policy brings up to date; the look before dispatch does the rest
 
 
 @alarms.handler("decision.due")
 def due(subject: str, nominal_at: dt.datetime) -> None:
-    """A tier is overdue: those who watch the queue see it again, and its voters are told. Changes nothing."""
+    """A tier is overdue: those who watch the queue see it again; reminders tell its voters. Changes nothing."""
     tier = Tier.objects.select_related("decision").filter(pk=subject, state=TierState.OPEN).first()
     if tier is not None and tier.due_at == nominal_at:
         resolution.announce(tier.decision)
-        events.emit("decision.overdue", decision=tier.decision)
+
+
+@alarms.handler("decision.refresh")
+def refresh(subject: str, nominal_at: dt.datetime) -> None:
+    """Policy has changed: bring one open decision up to date, or (`all`) have that done for each about an action."""
+    if subject != "all":
+        refreshing.refresh(uuid.UUID(subject))
+        return
+    alarms.forget_rung("decision.refresh:all", nominal_at)
+    asked = Decision.objects.open().filter(kind=DecisionKind.ACTION, mission__isnull=False)
+    for pk in asked.order_by("opened_at").values_list("pk", flat=True)[:REFRESHED]:
+        alarms.set_alarm(f"decision.refresh:{pk}", nominal_at)
 
 
 @alarms.handler("decision.expire")

@@ -19,3 +19,4 @@ class ApprovalsConfig(AppConfig):
         import_module("approvals.policies.activation")
         import_module("approvals.outbound.choices")
         import_module("approvals.outbound.outcomes")
+        import_module("approvals.outbound.reminders")

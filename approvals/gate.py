@@ -11,8 +11,9 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
-from approvals import queue, quorum, superseding
+from approvals import coverage, queue, quorum, superseding
 from approvals.models import Decision, DecisionKind, DecisionState
+from approvals.plans import plans_of
 from approvals.policies import evaluate, versions
 from missions.governance import Answer, DecisionRequest, Intent, Json, Ruling, RulingOutcome
 
@@ -77,7 +78,4 @@ def _missing(decision: Decision | None, tiers: Sequence[Json], digest: str) -> s
         return f"The decision is {decision.get_state_display().lower()}, not approved."
     if not digest or decision.digest != digest:
         return "Something else was approved than what is to be done now."
-    for tier in tiers:
-        if not quorum.covers(decision, tier["group"], tier["quorum"]):
-            return f"It lacks the {tier['quorum']} of {tier['group']} that it needs by now."
-    return ""
+    return coverage.missing(decision, plans_of(tiers))

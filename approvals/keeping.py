@@ -1,4 +1,4 @@
-"""What the archive takes along of decisions: themselves, their tiers, their votes.
+"""What the archive takes along of decisions: themselves, their tiers with the seats in them, their votes.
 
 Registered by `ApprovalsConfig.ready`. A mission that is still asked about stays.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from approvals.models import Decision, Tier, Vote
+from approvals.models import Decision, Tier, TierApprover, Vote
 from missions.keeping.parts import contributor, keeper
 
 
@@ -23,6 +23,12 @@ def decisions(mission_id: int) -> QuerySet[Decision]:
 def tiers(mission_id: int) -> QuerySet[Tier]:
     """The stages of each decision."""
     return Tier.objects.filter(decision__in=_of(mission_id)).order_by("pk")
+
+
+@contributor("approvers", TierApprover)
+def approvers(mission_id: int) -> QuerySet[TierApprover]:
+    """The seats of each stage."""
+    return TierApprover.objects.filter(decision__in=_of(mission_id)).order_by("pk")
 
 
 @contributor("votes", Vote)

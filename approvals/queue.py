@@ -16,9 +16,10 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Q
 
-from approvals import exposure, quorum, resolution, tiers
+from approvals import carrying, exposure, quorum, resolution
 from approvals.models import Decision, DecisionState
 from approvals.outbound import events
+from approvals.plans import plans_of
 from approvals.refusals import NotEligible, UnknownDecision
 from approvals.votes import not_open
 from missions.engine import codec
@@ -105,7 +106,7 @@ def _create(request: DecisionRequest, chapter: int) -> Decision:
 
 def put_before_people(decision: Decision, asked: Iterable[dict[str, Any]]) -> None:
     """Open the tiers of a new decision, and tell those who can vote. Joins the caller's transaction."""
-    tiers.create(decision, [tiers.TierPlan.from_json(tier) for tier in asked])
+    carrying.create(decision, plans_of(asked))
     resolution.announce(decision)
     events.emit("decision.opened", decision=decision)
     facts = {"action": "decision_opened", "decision": str(decision.pk), "kind": decision.kind}
@@ -124,7 +125,7 @@ def content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
         },
         "choices": [asdict(choice) for choice in request.choices], "evidence": list(request.evidence),
         "facts": {
-            **request.facts, "agent": intent.agent, "tool_title": tool.title if tool else "",
+            **request.facts, "agent": intent.agent, "clearance": list(intent.clearance), "tool_title": tool.title if tool else "",
             "compensate": tool.compensate if tool else "",
         },
         "reversibility": reach.reversibility, "blast": reach.blast, "risk": reach.risk,

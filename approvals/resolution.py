@@ -39,7 +39,7 @@ def settle(decision: Decision, state: DecisionState, answer: Answer) -> None:
         update_fields=["state", "resolution", "resolved_at", "claimed_by", "claimed_until", "superseded_by"]
     )
     if state != DecisionState.APPROVED:
-        Tier.objects.filter(decision=decision, state=TierState.OPEN).update(state=TierState.FAILED)
+        Tier.objects.filter(decision=decision, state=TierState.OPEN).close(TierState.FAILED)
     announce(decision)
     events.emit("decision.settled", decision=decision)
     facts = {"action": "decision_settled", "decision": str(decision.pk), "state": str(state), "by": ",".join(answer.by)}

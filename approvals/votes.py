@@ -13,11 +13,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import prefetch_related_objects
+from django.db.models import Q
 
 from approvals import currency, quorum, resolution, tiers
-from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierState, Vote, VoteVerdict
+from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierApprover, Vote, VoteVerdict
 from approvals.refusals import AlreadyVoted, BadVote, NotEligible, NotOpen, StaleDigest, UnknownDecision, VoteRefused
+from approvals.roll import Roll
 from missions.engine import crashpoints
 from missions.errors import MissionEnded
 
@@ -41,6 +42,7 @@ class Ballot:
     choice: str
     reference: str
     channel: str
+    tier: str = ""  # the name of the open tier that is meant; empty: the first that this person may vote in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class CastResult:
 
 def cast(
     decision_id: uuid.UUID, voter: User, verdict: str, digest: str, *, comment: str = "", reason_code: str = "",
-    choice: str = "", reference: str = "", channel: str,
+    choice: str = "", reference: str = "", tier: str = "", channel: str,
 ) -> CastResult:
     """Record a vote, and settle the tier and the decision where it is the one that was missing.
 
@@ -68,7 +70,7 @@ def cast(
     """
     ballot = Ballot(
         voter=voter, verdict=verdict, digest=digest, comment=comment.strip(), reason_code=reason_code.strip(),
-        choice=choice, reference=reference.strip(), channel=channel,
+        choice=choice, reference=reference.strip(), channel=channel, tier=tier,
     )
     with transaction.atomic():
         decision = resolution.locked(decision_id)
@@ -95,29 +97,33 @@ def _try(decision: Decision, ballot: Ballot) -> CastResult | VoteRefused:
 
 
 def _record(decision: Decision, ballot: Ballot) -> CastResult:
-    earlier = Vote.objects.filter(decision=decision, voter=ballot.voter).order_by("-pk").select_related("tier").first()
-    tier = tiers.open_tier(decision)
-    if earlier is not None and _is_repeat(earlier, ballot, tier):
-        return _result(decision, earlier.tier, quorum.counted_votes(decision, earlier.tier.group), repeated=True)
-    if not decision.is_open or tier is None:
+    cast = Vote.objects.filter(decision=decision, voter=ballot.voter).order_by("-pk").select_related("tier")
+    earlier = cast.filter(tier__name=ballot.tier).first() if ballot.tier else cast.first()
+    open_now = tiers.open_tiers(decision)
+    seat = quorum.seat_of(ballot.voter, tiers.loaded(decision), ballot.tier) if decision.is_open else ""
+    if earlier is not None and _is_repeat(earlier, ballot, seat, open_now):
+        return _result(decision, earlier.tier, _counted(decision, earlier.tier), repeated=True)
+    if not decision.is_open or not open_now:
         raise not_open(decision)
     if ballot.digest != decision.digest:
         raise StaleDigest(digest=decision.digest)
-    if earlier is not None and earlier.tier_id == tier.pk and earlier.digest == decision.digest:
+    if earlier is not None and earlier.tier in open_now and earlier.digest == decision.digest:
         raise AlreadyVoted(verdict=earlier.verdict, cast_at=earlier.cast_at.isoformat())
-    if refusal := quorum.why_not(ballot.voter, decision):
-        raise NotEligible(refusal)
+    if isinstance(seat, str):
+        raise NotEligible(seat)
     if errors := list(_errors(decision, ballot)):
         raise BadVote(errors)
-    return _apply(decision, tier, _insert(decision, tier, ballot))
+    return _apply(decision, _insert(decision, seat, ballot))
 
 
-def _is_repeat(earlier: Vote, ballot: Ballot, tier: Tier | None) -> bool:
-    """Whether this is the same vote sent again; from someone in both groups it may be meant for the next tier."""
+def _is_repeat(earlier: Vote, ballot: Ballot, seat: quorum.Seat | str, open_now: list[Tier]) -> bool:
+    """Whether this is the same vote sent again. Who may vote once more in another tier has to name it."""
     same = (earlier.verdict, earlier.digest, earlier.choice) == (ballot.verdict, ballot.digest, ballot.choice)
-    if not same or tier is None or tier.pk == earlier.tier_id:
+    if not same or not open_now or earlier.tier in open_now or not isinstance(seat, str):
         return same
-    return not ballot.voter.groups.filter(name=tier.group).exists()
+    groups = set(ballot.voter.groups.values_list("name", flat=True))
+    seats = TierApprover.objects.filter(tier__in=open_now)
+    return not seats.filter(Q(group__in=groups) | Q(person=ballot.voter)).exists()
 
 
 def _errors(decision: Decision, ballot: Ballot) -> Errors:
@@ -155,36 +161,38 @@ def _choice_errors(decision: Decision, ballot: Ballot) -> Errors:
         yield {"field": "reference", "message": "Give the reference under which the other side knows it."}
 
 
-def _insert(decision: Decision, tier: Tier, ballot: Ballot) -> Vote:
+def _insert(decision: Decision, seat: quorum.Seat, ballot: Ballot) -> Vote:
     return Vote.objects.create(
-        decision=decision, tier=tier, mission_id=decision.mission_id, timeline=decision.timeline, voter=ballot.voter,
-        verdict=ballot.verdict, digest=ballot.digest, comment=ballot.comment, reason_code=ballot.reason_code,
-        choice=ballot.choice, reference=ballot.reference, channel=ballot.channel,
+        decision=decision, tier=seat.tier, mission_id=decision.mission_id, timeline=decision.timeline,
+        voter=ballot.voter, on_behalf_of_id=seat.on_behalf_of, delegation_id=seat.delegation, verdict=ballot.verdict,
+        digest=ballot.digest, comment=ballot.comment, reason_code=ballot.reason_code, choice=ballot.choice,
+        reference=ballot.reference, channel=ballot.channel,
     )
 
 
-def _apply(decision: Decision, tier: Tier, vote: Vote) -> CastResult:
+def _apply(decision: Decision, vote: Vote) -> CastResult:
     """Let a recorded vote take effect: a refusal settles at once, an approval when each tier has its quorum."""
-    prefetch_related_objects([decision], "tiers", "votes__voter")  # read once; nothing below changes what counts
-    counted = quorum.counted_votes(decision, tier.group)
     if refused := REFUSALS.get(VoteVerdict(vote.verdict)):
-        return _settle(decision, tier, vote, refused, counted)
-    if counted < tier.quorum:
-        resolution.announce(decision)
-        return _result(decision, tier, counted)
-    tier.state = TierState.MET
-    tier.save(update_fields=["state"])
-    if tiers.open_next(decision) is None:
-        return _settle(decision, tier, vote, DecisionState.APPROVED, counted)
+        return _settle(decision, vote, refused)
+    if tiers.advance(decision):
+        return _settle(decision, vote, DecisionState.APPROVED)
     resolution.announce(decision)
-    return _result(decision, tier, counted)
+    vote.tier.refresh_from_db(fields=["state"])
+    return _result(decision, vote.tier, _counted(decision, vote.tier))
 
 
-def _settle(decision: Decision, tier: Tier, vote: Vote, state: DecisionState, counted: int) -> CastResult:
+def _counted(decision: Decision, tier: Tier) -> int:
+    """How many approvals answer a tier now."""
+    fresh = tiers.loaded(decision)
+    return len(quorum.tally(fresh, Roll.call([fresh])).of(tier.order))
+
+
+def _settle(decision: Decision, vote: Vote, state: DecisionState) -> CastResult:
     """Close the decision, describe it, and wake the mission last."""
+    vote.decision = tiers.loaded(decision)
     resolution.settle(decision, state, resolution.answer_of(vote, state))
-    tier.refresh_from_db(fields=["state"])
-    result = _result(decision, tier, counted)
+    vote.tier.refresh_from_db(fields=["state"])
+    result = _result(decision, vote.tier, _counted(decision, vote.tier))
     crashpoints.reach("vote_and_wake")
     resolution.tell_mission(decision, sender=vote.voter.get_username())
     return result

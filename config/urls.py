@@ -16,6 +16,8 @@ urlpatterns = [
     path("", include("approvals.web.outbound_urls")),
     path("missions/", include("observability.console.urls")),
     path("schedules/", include("observability.console.schedule_urls")),
+    path("me/", include("observability.console.me_urls")),
+    path("calendars/", include("observability.console.calendar_urls")),
     path("tools/", include("observability.console.tool_urls")),
     path("stops/", include("observability.console.stop_urls")),
     path("budgets/", include("observability.console.budget_urls")),

@@ -47,11 +47,11 @@ def votes() -> QuerySet[Any]:
     `place` is the mission's part of the cursor: 0 for a decision without one.
     """
     earlier = Vote.objects.filter(tier=OuterRef("tier"), verdict=VoteVerdict.APPROVE, pk__lte=OuterRef("pk"))
-    later = Tier.objects.filter(decision=OuterRef("decision"), order__gt=OuterRef("tier__order")).order_by("order")
-    return Vote.objects.select_related("voter", "tier", "decision").annotate(
+    later = Tier.objects.filter(decision=OuterRef("decision"), stage__gt=OuterRef("tier__stage")).order_by("order")
+    return Vote.objects.select_related("voter", "on_behalf_of", "tier", "decision").annotate(
         place=Coalesce("mission_id", 0, output_field=BigIntegerField()),
         nth=Subquery(earlier.order_by().values("tier").annotate(n=Count("pk")).values("n")),
-        next_group=Subquery(later.values("group")[:1]),
+        next_group=Subquery(later.values("name")[:1]),
     )
 
 
@@ -75,10 +75,11 @@ def from_votes(rows: list[Any]) -> list[RailItem]:
             at=vote.cast_at, path=vote.decision.path, timeline=vote.timeline,
             payload={
                 "decision": str(vote.decision_id), "sentence": vote.decision.sentence, "verdict": vote.verdict,
-                "voter": vote.voter.get_username(), "group": vote.tier.group, "quorum": vote.tier.quorum,
+                "voter": vote.voter.get_username(), "group": vote.tier.label, "quorum": vote.tier.quorum,
                 "nth": vote.nth or 0, "next_group": vote.next_group or "", "comment": vote.comment,
                 "reason_code": vote.reason_code, "choice": vote.choice, "reference": vote.reference,
-                "channel": vote.channel,
+                "channel": vote.channel, "on_behalf_of": vote.on_behalf_of.get_username() if vote.on_behalf_of else "",
+                "stands": vote.carried_from_id is not None,
             },
         )
         for vote in rows

@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.db.models import Count, Max, Min, Q
 from django_q.models import Schedule
 
-from approvals import currency
+from approvals import currency, reminding
 from approvals.outbound import failures, sending
 from approvals.outbound.events import emit
 from missions.engine import history
@@ -37,6 +37,7 @@ SCHEDULES = (  # name, function, every so many minutes
     (OUTBOUND, "observability.tasks.send_outbound", 1),
     (RAIL, "observability.tasks.watch_rail", 5),
     (STALE, "observability.tasks.watch_decisions", 5),
+    ("reminders", "observability.tasks.remind", 1),
     ("stuck", "observability.stuck.watch", 2),
     ("roll-up", "observability.rollup.roll_up", 60),
     ("archive", "observability.tasks.archive", 60),
@@ -108,6 +109,11 @@ def watch_rail() -> str:
 def watch_decisions() -> int:
     """Settle open decisions that their missions left behind, where anything was written; how many."""
     return 0 if is_quiet(STALE) else currency.sweep()
+
+
+def remind() -> int:
+    """Remind those who may vote of what is due soon or overdue; how many reminders."""
+    return reminding.remind()
 
 
 def archive() -> str:

@@ -30,7 +30,7 @@ def groups(payload: Json) -> list[str]:
     tiers = payload.get("tiers")
     if not isinstance(tiers, list):
         return []
-    named = (tier.get("name") or tier.get("group") for tier in tiers if isinstance(tier, dict))
+    named = [tier.get("name") or tier.get("group") for tier in tiers if isinstance(tier, dict)]
     return [clean(name, 150) for name in named if name]
 
 
@@ -53,7 +53,10 @@ def vote(payload: Json) -> Telling:
         verb = f"answered “{phrase(str(payload['choice']).replace('_', ' '))}”"
     nth, quorum = _number(payload.get("nth")), max(_number(payload.get("quorum")), 1)
     place = f" ({nth} of {quorum})" if verdict == "approve" else ""
-    text = f"{who} {verb}{place}."
+    behalf = f" on behalf of {clean(payload['on_behalf_of'], 150)}" if payload.get("on_behalf_of") else ""
+    text = f"{who} {verb}{behalf}{place}."
+    if payload.get("stands"):
+        text = f"What {who} said{behalf} before policy changed stands{place}."
     if verdict == "approve" and nth >= quorum and payload.get("next_group"):
         text += f" Now waiting for {clean(payload['next_group'], 150)}."
     tone, icon = {"approve": ("ok", "check"), "reject": ("bad", "cross")}.get(verdict, ("warn", "undo"))

@@ -7,13 +7,12 @@ or the last one stops, so no crash comes between. Handlers may run again: each l
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import uuid
 from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from approvals import resolution, tiers
+from approvals import queue, resolution
 from approvals.budgets.words import in_words, period_in_words, subject_in_words
 from approvals.models import Decision, DecisionKind
 from missions.engine import alarms, charges, codec, period_budgets
@@ -21,7 +20,6 @@ from missions.engine.period_budgets import Standing
 from missions.governance import Choice
 from missions.models import BudgetAccount, BudgetWait, Mission, PeriodBudget
 
-logger = logging.getLogger(__name__)
 NAMESPACE = uuid.UUID("5a1f2f7e-53c8-4d0f-9a43-0f2f8f6f1d52")
 SHOWN = 5  # of the missions that wait
 
@@ -74,10 +72,7 @@ def _open(account: BudgetAccount, round: int, standing: Standing) -> None:
         "requested_by_id": first.brief.started_by_id if first is not None else None,
     })  # fmt: skip
     if created:
-        tiers.create(decision, [tiers.TierPlan.from_json({"group": budget.group, "quorum": 1})])
-        resolution.announce(decision)
-        told = {"action": "decision_opened", "decision": str(decision.pk), "kind": decision.kind}
-        logger.info("A decision waits for people", extra=told)
+        queue.put_before_people(decision, [{"group": budget.group, "quorum": 1}])
 
 
 def choices_of(budget: PeriodBudget) -> tuple[Choice, ...]:

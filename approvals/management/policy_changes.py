@@ -79,7 +79,7 @@ def submit(display: Display, options: Options) -> None:
         )
     except StandfastError as refused:
         raise CommandError(f"Nothing was submitted. {refused}", returncode=1) from refused
-    tiers = ", then ".join(f"{tier.quorum} of {tier.group}" for tier in decision.tiers.all())
+    tiers = ", then ".join(f"{tier.quorum} of {tier.label}" for tier in decision.tiers.all())
     display.line(f"{decision.sentence}. Asked: {tiers}. Decision {decision.pk}.")
 
 

@@ -1,15 +1,8 @@
-"""The tables of governance: policies, decisions, votes, and what is told of them outside."""
+"""The tables of governance: policies, decisions, tiers, votes, delegations, calendars, and what is told outside."""
 
-from approvals.models.decision import (
-    Decision,
-    DecisionKind,
-    DecisionState,
-    OnExpiry,
-    Tier,
-    TierState,
-    Vote,
-    VoteVerdict,
-)
+from approvals.models.calendar import Calendar, Holiday
+from approvals.models.decision import Decision, DecisionKind, DecisionState, Vote, VoteVerdict
+from approvals.models.delegation import Delegation, DelegationFact, Profile
 from approvals.models.outbound import (
     Channel,
     Delivery,
@@ -25,10 +18,11 @@ from approvals.models.outbound import (
     WebhookFormat,
 )
 from approvals.models.policy import Mode, Policy, PolicyChange, PolicyEvent, PolicyVersion, VersionState
+from approvals.models.tier import OnExpiry, Tier, TierApprover, TierState
 
 __all__ = [
-    "Channel", "Decision", "DecisionKind", "DecisionState", "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery",
-    "Event", "EventKind", "External", "Follower", "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange",
-    "PolicyEvent", "PolicyVersion", "Tier", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook",
-    "WebhookFormat",
+    "Calendar", "Channel", "Decision", "DecisionKind", "DecisionState", "Delegation", "DelegationFact", "Delivery",
+    "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External", "Follower", "Holiday", "Mode",
+    "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent", "PolicyVersion", "Profile", "Tier",
+    "TierApprover", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
 ]

@@ -1,4 +1,4 @@
-"""Decisions, their tiers, and the votes that settle them."""
+"""Decisions, and the votes that settle them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
+from approvals.models import reach
+from approvals.models.delegation import Delegation
+from approvals.models.tier import Tier, TierState
 from missions.models.fields import CurrentTransaction, DatabaseNow
 
 
@@ -42,23 +45,6 @@ class DecisionState(models.TextChoices):
     SUPERSEDED = "superseded", "Superseded"
 
 
-class OnExpiry(models.TextChoices):
-    """What happens when nobody decides in time; never an approval."""
-
-    REJECT = "reject", "Reject"
-    ESCALATE = "escalate", "Escalate to the next tier"
-    HOLD = "hold", "Keep waiting"
-
-
-class TierState(models.TextChoices):
-    """Where one tier stands."""
-
-    WAITING = "waiting", "Waiting"  # an earlier tier comes first
-    OPEN = "open", "Open"
-    MET = "met", "Met"
-    FAILED = "failed", "Failed"  # rejected, or its time ran out
-
-
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
@@ -73,22 +59,23 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
         return self.filter(state=DecisionState.OPEN)
 
     def visible_to(self, user: User) -> DecisionQuerySet:
-        """What this person may see: what a group of theirs is asked, what they asked for, and all for overseers."""
+        """What this person may see: what they are or were asked, voted on or asked for; overseers all."""
         if not user.is_active:
             return self.none()
-        groups = set(user.groups.values_list("name", flat=True))
-        if user.is_superuser or groups.intersection(OVERSEERS):
+        groups = list(user.groups.values_list("name", flat=True))
+        if user.is_superuser or not set(OVERSEERS).isdisjoint(groups):
             return self
-        asked = Exists(Tier.objects.filter(decision=OuterRef("pk"), group__in=groups))
-        return self.filter(asked | Q(requested_by=user) | Q(mission__brief__started_by=user))
+        voted = Exists(Vote.objects.filter(decision=OuterRef("pk"), voter=user))
+        behind = Q(requested_by=user) | Q(mission__brief__started_by=user)
+        return self.filter(reach.asked(user, groups) | voted | behind)
 
     def for_voter(self, user: User) -> DecisionQuerySet:
-        """Open, and this person may vote on them now: in the open tier's group, no vote yet, not the requester."""
-        groups = list(user.groups.values_list("name", flat=True))
-        tier = Tier.objects.filter(decision=OuterRef("pk"), state=TierState.OPEN, group__in=groups)
-        voted = Vote.objects.filter(decision=OuterRef("pk"), digest=OuterRef("digest"), voter=user)
-        mine = Q(requested_by=user) | Q(mission__brief__started_by=user)
-        return self.open().filter(Exists(tier), ~Exists(voted)).exclude(mine)
+        """Open, and this person may vote on them now, for themselves or for who gave them their vote."""
+        return self.open().filter(pk__in=reach.waiting_seats(user, Vote.objects.all()).values("decision"))
+
+    def waiting_for(self, name: str) -> DecisionQuerySet:
+        """An open tier has this name, or waits for this group."""
+        return self.filter(reach.waiting_for(name))
 
     def claimed(self) -> DecisionQuerySet:
         """Someone's lease is running."""
@@ -153,9 +140,14 @@ class Decision(models.Model):
         return self.state == DecisionState.OPEN
 
     @property
+    def open_tiers(self) -> list[Tier]:
+        """The tiers whose turn it is, in order; reads the tiers as loaded."""
+        return [tier for tier in self.tiers.all() if tier.state == TierState.OPEN]
+
+    @property
     def open_tier(self) -> Tier | None:
-        """The tier whose turn it is; reads the tiers as loaded."""
-        return next((tier for tier in self.tiers.all() if tier.state == TierState.OPEN), None)
+        """The first of them."""
+        return next(iter(self.open_tiers), None)
 
     def holder(self, now: dt.datetime) -> User | None:
         """Whose lease runs at this time of the database's clock."""
@@ -166,30 +158,6 @@ class Decision(models.Model):
         """The policy that asked: name, version (null where no policy spoke), rules."""
         name, _, number = self.policy_version.rpartition(" v")
         return {"name": name, "version": int(number) if number.isdigit() else None, "rules": self.rules}
-
-
-class Tier(models.Model):
-    """One stage of a decision; stages open in `order`, one after the other."""
-
-    decision = models.ForeignKey(Decision, models.CASCADE, related_name="tiers")
-    order = models.PositiveSmallIntegerField()
-    group = models.CharField(max_length=150, help_text="The group whose members may vote.")
-    quorum = models.PositiveSmallIntegerField(default=1)
-    state = models.CharField(max_length=10, choices=TierState, default=TierState.WAITING)
-    sla_seconds = models.PositiveIntegerField(null=True, help_text="From the tier's opening until it is due.")
-    expires_seconds = models.PositiveIntegerField(null=True, help_text="From the tier's opening until it expires.")
-    due_at = models.DateTimeField(null=True)
-    expires_at = models.DateTimeField(null=True)
-    expired_at = models.DateTimeField(null=True, help_text="When its time ran out without an answer.")
-    on_expiry = models.CharField(max_length=10, choices=OnExpiry, default=OnExpiry.REJECT)
-
-    class Meta:
-        ordering = ["order"]
-        constraints = [models.UniqueConstraint(fields=["decision", "order"], name="tier_order")]
-        indexes = [models.Index(fields=["group", "decision"], name="tier_open", condition=models.Q(state="open"))]
-
-    def __str__(self) -> str:
-        return f"{self.group} ({self.quorum})"
 
 
 class VoteVerdict(models.TextChoices):
@@ -209,6 +177,13 @@ class Vote(models.Model):
     mission_id = models.BigIntegerField(null=True, help_text="The mission's, so that the rail reads one table.")
     timeline = models.IntegerField(default=1)
     voter = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", help_text="In whose place."
+    )
+    delegation = models.ForeignKey(Delegation, models.PROTECT, null=True, related_name="+")
+    carried_from = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="+", help_text="The vote of an earlier round that stands."
+    )
     verdict = models.CharField(max_length=20, choices=VoteVerdict)
     digest = models.CharField(max_length=64)
     comment = models.TextField(blank=True)
@@ -219,7 +194,7 @@ class Vote(models.Model):
     cast_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["decision", "digest", "voter"], name="vote_once")]
+        constraints = [models.UniqueConstraint(fields=["decision", "digest", "voter", "tier"], name="vote_once")]
         indexes = [models.Index(fields=["mission_id", "tx"], name="vote_mission")]
 
     def __str__(self) -> str:

@@ -10,8 +10,9 @@ import uuid
 from django.contrib.auth.models import User
 from django.db.models import Q
 
-from approvals import quorum
-from approvals.models import Decision, DecisionState, Event, EventKind, Follower, Tier, TierState
+from approvals import quorum, tiers
+from approvals.models import Decision, DecisionState, Event, EventKind, Follower
+from approvals.roll import Roll
 from missions.models import Mission
 from missions.web.access import visible_missions
 
@@ -72,11 +73,12 @@ def _of_decision(event: Event, decision_id: uuid.UUID) -> set[int]:
 
 
 def _voters(decision: Decision) -> set[int]:
-    """Who can vote now in a tier that is open, and has not."""
-    voted = {vote.voter_id for vote in quorum.standing(decision)}
-    groups = Tier.objects.filter(decision=decision, state=TierState.OPEN).values_list("group", flat=True)
-    able = [quorum.eligible_voters(decision, group).values_list("pk", flat=True) for group in groups]
-    return {pk for rows in able for pk in rows} - voted if decision.is_open else set()
+    """Whose vote an open tier waits for now, delegates included."""
+    if not decision.is_open:
+        return set()
+    fresh = tiers.loaded(decision)
+    roll = Roll.call([fresh])
+    return set().union(*(quorum.waited_for(fresh, tier, roll) for tier in fresh.open_tiers))
 
 
 def _talking(decision: Decision) -> set[int]:

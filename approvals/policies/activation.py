@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-from approvals import quorum, resolution, settling
+from approvals import quorum, resolution, settling, tiers
 from approvals.models import (
     Decision,
     DecisionKind,
@@ -23,6 +23,7 @@ from approvals.models import (
 from approvals.policies import changes, gains, trail, versions
 from approvals.policies.modes import Modes
 from approvals.policies.trail import Via
+from approvals.roll import Roll
 from missions.engine import alarms
 from missions.engine.clock import database_now
 
@@ -121,8 +122,9 @@ def _is_scheduled(change: PolicyChange) -> bool:
 
 def _still_approved(decision: Decision) -> bool:
     """Whether each tier has its quorum by the membership of now."""
-    tiers = decision.tiers.filter(state=TierState.MET)
-    return all(quorum.covers(decision, tier.group, tier.quorum) for tier in tiers)
+    fresh = tiers.loaded(decision)
+    met = {tier.order for tier in fresh.tiers.all() if tier.state == TierState.MET}
+    return not any(order in met for order, _ in quorum.tally(fresh, Roll.call([fresh])).lacking)
 
 
 def _schedule(change: PolicyChange, policy: Policy) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.contrib.auth.models import User
 
-from approvals import resolution, tiers
+from approvals import queue, resolution
 from approvals.models import (
     Decision,
     DecisionKind,
@@ -95,8 +95,7 @@ def ask(policy: Policy, wish: Wish, by: User) -> Decision:
         policy=policy, decision=decision, version=wish.version, mode_change=wish.mode_change,
         activate_at=wish.activate_at, note=wish.note, gains=effect.gains,
     )
-    tiers.create(decision, [tiers.TierPlan.from_json(tier) for tier in approval.tiers])
-    resolution.announce(decision)
+    queue.put_before_people(decision, approval.tiers)
     facts = {"digest": decision.digest, "loosens": bool(effect.why)}
     trail.record(policy, "asked", Via(by=by), version=wish.version, decision=decision, why=wish.note, **facts)
     return decision

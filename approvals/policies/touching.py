@@ -8,6 +8,7 @@ from __future__ import annotations
 from approvals.models import Decision, DecisionKind, PolicyVersion
 from approvals.policies import evaluate, versions
 from approvals.policies.versions import InForce
+from missions import data_classes
 from missions.errors import UnknownTool
 from missions.governance import EffectClass, Intent, RetrySafety, Ruling
 from missions.tools.registry import get_tool
@@ -47,6 +48,7 @@ def intent_of(decision: Decision) -> Intent:
         retry_safety=spec.retry_safety if spec else RetrySafety.MANUAL,
         reversible=bool(decision.facts.get("compensate")), agent=str(decision.facts.get("agent", "")),
         data_class=spec.data_class if spec else "",
+        clearance=tuple(decision.facts.get("clearance", data_classes.DEFAULT)),
     )
 
 

@@ -147,7 +147,7 @@ def put_in_force(policy: Policy, version: PolicyVersion, how: Via, **facts: Any)
     """Make the version the active one; which it took the place of. The caller holds the policy's row.
 
     Changes of this policy that are still asked about are looked at again by an alarm: they were compared with another
-    version.
+    version. Open decisions about actions are brought up to date by another alarm.
     """
     retired = active(policy)
     if retired is not None:  # first, for only one may be active
@@ -158,6 +158,7 @@ def put_in_force(policy: Policy, version: PolicyVersion, how: Via, **facts: Any)
     told = {"in_place_of": retired.number if retired else None, **facts}
     trail.record(policy, "activated", how, version=version, **told)
     recheck(policy)
+    set_alarm("decision.refresh:all", database_now())
     said = {"action": "policy_activated", "policy": str(version), "via": how.through}
     logger.info("A policy version is in force", extra=said)
     return retired

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import policy_api, policy_change_api
+from approvals.web import calendar_api, delegation_api, policy_api, policy_change_api
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
 from approvals.web.budgets_api import BudgetsView, BudgetView
 from approvals.web.external_api import WithdrawView
@@ -29,6 +29,13 @@ urlpatterns = [
         "webhooks/<int:webhook_id>/deliveries/<uuid:delivery_id>/redeliver", RedeliverView.as_view(),
         name="api-redeliver",
     ),
+    path(
+        "decisions/<uuid:decision_id>/delegate", delegation_api.HandOnView.as_view(), name="api-decision-delegate"
+    ),
+    path("delegations", delegation_api.DelegationsView.as_view(), name="api-delegations"),
+    path("delegations/<uuid:delegation_id>", delegation_api.DelegationView.as_view(), name="api-delegation"),
+    path("calendars", calendar_api.CalendarsView.as_view(), name="api-calendars"),
+    path("calendars/<slug:calendar>", calendar_api.CalendarView.as_view(), name="api-calendar"),
     path("missions/<uuid:uid>/decisions", MissionDecisionsView.as_view(), name="api-mission-decisions"),
     path("policies", policy_api.PoliciesView.as_view(), name="api-policies"),
     path("policies/<slug:name>/mode", policy_change_api.ModeView.as_view(), name="api-policy-mode"),

@@ -16,6 +16,7 @@ from django.contrib.auth.models import User
 
 from approvals import quorum
 from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote
+from approvals.roll import Roll
 from approvals.web import words
 from approvals.web.words import Sign
 from missions.control import lineage
@@ -55,6 +56,7 @@ class Stage:
     able: list[str]  # names of those who can still vote, some of them
     more_able: int
     after_time: str
+    approvers: list[str]  # who sits in it, in words; empty where its name says so
     unreachable: bool  # fewer people than the quorum needs
     ran_out: bool
 
@@ -79,18 +81,18 @@ class Row:
 def rows(decisions: list[Decision]) -> list[Row]:
     """The rows of a page, each with its details loaded (`listing.with_details`)."""
     now = database_now()
-    roll = quorum.Roll.call(tier.group for decision in decisions for tier in decision.tiers.all())
+    roll = Roll.call(decisions)
     return [_row(decision, roll, now) for decision in decisions]
 
 
-def _row(decision: Decision, roll: quorum.Roll, now: dt.datetime) -> Row:
-    tier, holder = decision.open_tier, decision.holder(now)
+def _row(decision: Decision, roll: Roll, now: dt.datetime) -> Row:
+    tiers, holder, tally = decision.open_tiers, decision.holder(now), quorum.tally(decision, roll)
     late = decision.is_open and decision.due_at is not None and decision.due_at <= now
     return Row(
         decision=decision, kind=words.KINDS[decision.kind], state=words.STATES[decision.state],
         reversibility=words.REVERSIBILITY[decision.reversibility], risk=words.RISKS[decision.risk],
-        group=tier.group if tier else "", votes=len(roll.counted(decision, tier.group)) if tier else 0,
-        need=tier.quorum if tier else 0, late=late,
+        group=", ".join(tier.label for tier in tiers), votes=sum(len(tally.of(tier.order)) for tier in tiers),
+        need=sum(tier.quorum for tier in tiers), late=late,
         claimant=holder.get_username() if holder else "", by=", ".join((decision.resolution or {}).get("by", ())),
     )
 
@@ -98,23 +100,29 @@ def _row(decision: Decision, roll: quorum.Roll, now: dt.datetime) -> Row:
 def stages(decision: Decision) -> list[Stage]:
     """The tiers in order."""
     tiers, now = list(decision.tiers.all()), database_now()
-    roll = quorum.Roll.call(tier.group for tier in tiers)
+    roll = Roll.call([decision])
     return [_stage(decision, tier, roll, now) for tier in tiers]
 
 
-def _stage(decision: Decision, tier: Tier, roll: quorum.Roll, now: dt.datetime) -> Stage:
+def _stage(decision: Decision, tier: Tier, roll: Roll, now: dt.datetime) -> Stage:
     cast = [vote for vote in quorum.standing(decision) if vote.tier_id == tier.pk]
-    able = roll.may_vote(decision, tier.group)
-    waiting = able - {vote.voter_id for vote in cast}
+    able = quorum.may_vote(decision, tier, roll)
+    waiting = quorum.waited_for(decision, tier, roll)
     names = list(User.objects.filter(pk__in=waiting).order_by("username").values_list("username", flat=True))
     over = tier.expires_at is not None and tier.expires_at <= now
     return Stage(
-        tier=tier, votes=len(roll.counted(decision, tier.group)), able=names[:NAMES_SHOWN],
+        tier=tier, approvers=_approvers(tier), able=names[:NAMES_SHOWN],
+        votes=len(quorum.tally(decision, roll).of(tier.order)),
         cast=[(vote, words.VOTED[vote.verdict]) for vote in cast],
         more_able=max(0, len(names) - NAMES_SHOWN), after_time=words.AFTER_TIME[tier.on_expiry],
         unreachable=tier.state in (TierState.OPEN, TierState.WAITING) and len(able) < tier.quorum,
         ran_out=tier.state == TierState.OPEN and over,
     )
+
+
+def _approvers(tier: Tier) -> list[str]:
+    seats = [seat.label for seat in tier.approvers.all()]
+    return seats if seats != [tier.label] else []
 
 
 def arguments(decision: Decision) -> list[Value]:
@@ -272,6 +280,6 @@ def time_limits(decision: Decision) -> Iterator[str]:
         if tier.expired_at is None:
             continue
         if tier.on_expiry == OnExpiry.ESCALATE and tier.state == TierState.FAILED:
-            yield f"Nobody of {tier.group} decided in time, so the next tier was asked."
+            yield f"Nobody of {tier.label} decided in time, so the next tier was asked."
         elif tier.state == TierState.OPEN:
-            yield f"The time of {tier.group} is over; it stays open until someone decides."
+            yield f"The time of {tier.label} is over; it stays open until someone decides."

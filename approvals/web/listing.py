@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db.models import Count, Q, QuerySet, TextChoices
 
-from approvals.models import Decision, DecisionKind, DecisionState, TierState
+from approvals.models import Decision, DecisionKind, DecisionState
 from approvals.models.decision import DecisionQuerySet
 from missions.engine.clock import database_now
 from missions.models.fields import DatabaseNow
@@ -78,7 +78,7 @@ def filtered(rows: DecisionQuerySet, params: Mapping[str, str]) -> DecisionQuery
     if state := _one_of(params, "state", DecisionState.values):
         rows = rows.filter(state=state)
     if tier := _text(params, "tier"):
-        rows = rows.filter(tiers__group=tier, tiers__state=TierState.OPEN)
+        rows = rows.waiting_for(tier)
     if text := _text(params, "q").strip()[:SEARCH_LENGTH]:
         rows = rows.filter(Q(sentence__icontains=text) | Q(mission__brief__title__icontains=text))
     return rows
@@ -187,7 +187,7 @@ def _order(view: View | None, params: Mapping[str, str]) -> Order:
 def with_details(rows: QuerySet[Decision]) -> QuerySet[Decision]:
     """The rows with mission, claimant, tiers and votes loaded, in a fixed number of statements."""
     return rows.select_related("mission__brief__started_by", "claimed_by", "requested_by").prefetch_related(
-        "tiers", "votes__voter"
+        "tiers__approvers__person", "votes__voter", "votes__on_behalf_of"
     )
 
 

@@ -11,8 +11,9 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from approvals import votes
-from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, VoteVerdict
-from approvals.quorum import Roll, standing
+from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote, VoteVerdict
+from approvals.quorum import may_vote, standing, tally
+from approvals.roll import Roll
 from missions.engine.clock import database_now
 from missions.web.serializers import Body, Text
 
@@ -23,6 +24,10 @@ class VoteBody(Body):
     verdict = serializers.ChoiceField(choices=VoteVerdict.choices)
     digest = Text(max_length=64, help_text="The decision's digest, as it was shown.")
     choice = Text(max_length=50, required=False, allow_blank=True, default="")
+    tier = Text(
+        max_length=150, required=False, allow_blank=True, default="",
+        help_text="The open tier that is meant; by default the first that you may vote in.",
+    )
     reason_code = Text(max_length=votes.REASON_LENGTH, required=False, allow_blank=True, default="")
     comment = Text(
         max_length=votes.COMMENT_LENGTH, required=False, allow_blank=True, default="",
@@ -88,17 +93,37 @@ class CastShape(serializers.Serializer[Any]):
     """A vote that was cast in a tier."""
 
     voter = serializers.CharField(source="voter.username")
+    on_behalf_of = serializers.CharField(
+        source="on_behalf_of.username", allow_null=True, default=None, help_text="In whose place, by delegation."
+    )
+    stands = serializers.SerializerMethodField(help_text="Whether it was cast before policy changed, and stands on.")
     verdict = serializers.ChoiceField(choices=VoteVerdict.choices)
     choice = serializers.CharField(allow_blank=True)
     comment = serializers.CharField(allow_blank=True)
     at = serializers.DateTimeField(source="cast_at")
+
+    def get_stands(self, vote: Vote) -> bool:
+        """Whether it comes from an earlier round."""
+        return vote.carried_from_id is not None
+
+
+class SeatShape(serializers.Serializer[Any]):
+    """A group or a person that may vote; neither, where an attribute leads to nobody."""
+
+    group = serializers.CharField(allow_blank=True)
+    person = serializers.CharField(source="person.username", allow_null=True, default=None)
+    attribute = serializers.CharField(source="spec.attribute", allow_null=True, default=None)
 
 
 class TierSerializer(serializers.Serializer[Any]):
     """One stage of a decision."""
 
     order = serializers.IntegerField()
-    approvers = serializers.CharField(source="group", help_text="The group whose members may vote.")
+    stage = serializers.IntegerField(help_text="Tiers of one stage are open at once.")
+    approvers = serializers.CharField(source="label", help_text="What the tier is called: its group, by default.")
+    seats = serializers.SerializerMethodField(help_text="The groups and people that may vote.")
+    all_of = serializers.BooleanField(help_text="Whether each seat is needed, by a person of its own.")
+    calendar = serializers.CharField(allow_blank=True, help_text="Whose hours count until it is due.")
     quorum = serializers.SerializerMethodField()
     votes = serializers.SerializerMethodField(help_text="Approvals that count by the membership of now.")
     cast = serializers.SerializerMethodField(help_text="The votes themselves, in order.")
@@ -107,14 +132,19 @@ class TierSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField(allow_null=True)
     on_expiry = serializers.ChoiceField(choices=OnExpiry.choices)
 
+    @extend_schema_field(SeatShape(many=True))
+    def get_seats(self, tier: Tier) -> list[Any]:
+        """Who sits in it."""
+        return list(SeatShape(tier.approvers.all(), many=True).data)
+
     @extend_schema_field(QuorumShape)
     def get_quorum(self, tier: Tier) -> dict[str, Any]:
         """How many, of how many."""
-        return {"need": tier.quorum, "of": len(self._roll.may_vote(self._decision, tier.group))}
+        return {"need": tier.quorum, "of": len(may_vote(self._decision, tier, self._roll))}
 
     def get_votes(self, tier: Tier) -> int:
         """How many approvals count."""
-        return len(self._roll.counted(self._decision, tier.group))
+        return len(tally(self._decision, self._roll).of(tier.order))
 
     @extend_schema_field(CastShape(many=True))
     def get_cast(self, tier: Tier) -> list[Any]:
@@ -194,7 +224,7 @@ class DecisionSerializer(serializers.Serializer[Any]):
 
 def told(decisions: list[Decision]) -> list[Any]:
     """Decisions in their shape; each has its details loaded (`listing.with_details`)."""
-    roll = Roll.call(tier.group for decision in decisions for tier in decision.tiers.all())
+    roll = Roll.call(decisions)
     return list(DecisionSerializer(decisions, many=True, context={"roll": roll, "now": database_now()}).data)
 
 

@@ -85,7 +85,8 @@ async def charged(op: ToolRun) -> None:
 
 async def not_needed(op: ToolRun) -> None:
     """Give back what is held for a call that was refused before its intent; one that is ruled on again keeps it."""
-    if op.charged and op.progress.intent is None and op.progress.phase in ENDS and op.spec.effect is not EffectClass.READ:
+    refused = op.progress.intent is None and op.progress.phase in ENDS
+    if op.charged and refused and op.spec.effect is not EffectClass.READ:
         await op.run.owner.in_database(charges.give_back, op.charged)
 
 

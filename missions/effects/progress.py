@@ -147,8 +147,8 @@ def _answered(progress: Progress, payload: Json) -> None:
         _stood(progress)
     elif progress.answer.verdict == "approved":
         progress.approved, progress.phase = progress.asked, Phase.INTEND
-    elif progress.answer.verdict == "superseded":
-        progress.phase = Phase.ASK
+    elif progress.answer.verdict == "superseded":  # by a change of what is asked, or of what policy says of it
+        progress.phase = Phase.RULE
     else:
         progress.phase = Phase.REFUSED
 

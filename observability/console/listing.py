@@ -90,7 +90,7 @@ def wait_in_words(mission: Mission, asked: Mapping[str, Decision]) -> Wait | Non
     if mission.ended or mission.state == State.RUNNING:
         return None
     decision = asked.get(mission.waits_for)
-    groups = [tier.group for tier in decision.tiers.all()] if decision else []
+    groups = [tier.label for tier in decision.tiers.all()] if decision else []
     return wait_of(mission.waits_for, mission.state, mission.reason, decision.sentence if decision else "", groups)
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
-from approvals import queue, votes
-from approvals.models import Decision, Vote
+from approvals import delegations, queue, refreshing, resolution, votes
+from approvals.models import Decision, Tier, Vote
+from approvals.plans import plans_of
 from approvals.refusals import VoteRefused
 from missions.engine import alarms
-from missions.models import Mission, State
-from tests.decisions import SUPERVISORS, answers, opened, request_of, waiting_mission
+from missions.engine.clock import database_now
+from missions.models import Alarm, Mission, State
+from tests.decisions import FINANCE, SUPERVISORS, answers, opened, request_of, waiting_mission
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -78,6 +81,73 @@ def test_a_vote_and_an_expiry_have_one_outcome(clock, sam):
         assert len(answers(decision)) == 1
         assert decision.resolution["verdict"] == decision.state
     assert seen == {"expired"}  # the time was over for all of them; a late vote never turns that into an approval
+
+
+def test_votes_and_the_expiry_around_the_very_moment_have_one_outcome(sam, fiona):
+    """Real time: the votes are sent so that the limit passes among them. Either side may win, and only one does."""
+    seen = Counter()
+    for number in range(30):
+        first = {**SUPERVISORS, "expires_seconds": 1, "on_expiry": "reject"}
+        decision = opened(waiting_mission(), first, {**FINANCE, "parallel": True})
+        shift_to_end(decision, 0.004 * (number % 10))
+        results = at_once(vote(decision, sam, "approve"), vote(decision, fiona, "approve"), alarms.ring_due)
+        alarms.ring_due()
+        decision.refresh_from_db()
+        seen[decision.state] += 1
+        assert decision.state in ("approved", "expired"), results
+        assert decision.resolution["verdict"] == decision.state
+        assert len(answers(decision)) == 1
+        cast = list(Vote.objects.filter(decision=decision).values_list("cast_at", flat=True))
+        assert (decision.state == "approved") == (len(cast) == 2)
+        assert set(results[:2]) <= {"open", "approved", "decision_closed"}
+    assert sum(seen.values()) == 30
+
+
+def shift_to_end(decision, seconds):
+    """Move the tier's limit to so many seconds ahead, with its alarm."""
+    tier = decision.tiers.get(order=1)
+    at = database_now() + dt.timedelta(seconds=seconds)
+    Alarm.objects.filter(what=f"decision.expire:{tier.pk}").update(nominal_at=at)
+    Tier.objects.filter(pk=tier.pk).update(expires_at=at)
+
+
+def test_fifty_votes_in_parallel_tiers_make_one_resolution(person):
+    people = [person(f"voter{number}", ("supervisors", "finance")[number % 2]) for number in range(50)]
+    decision = opened(waiting_mission(), SUPERVISORS, {**FINANCE, "parallel": True})
+    results = Counter(at_once(*(vote(decision, voter, "approve") for voter in people)))
+    assert results["approved"] == 1
+    assert results["open"] == 1
+    assert results["not_eligible"] + results["decision_closed"] == 48
+    assert (Vote.objects.count(), len(answers(decision))) == (2, 1)
+
+
+def test_fifty_votes_of_one_standing_count_once(clock, person, sam):
+    """The giver and 24 delegates, twice each: one standing, one vote."""
+    decision = opened(waiting_mission(), {**SUPERVISORS, "quorum": 2})
+    delegates = [person(f"dee{number}") for number in range(24)]
+    for one in delegates:
+        delegations.give(sam, one.username, until=clock.now() + dt.timedelta(days=1))
+    results = Counter(at_once(*(vote(decision, one, "approve") for one in [sam, *delegates] * 2)))
+    assert results == {"open": 2, "not_eligible": 48}  # the first, and the same again
+    assert Vote.objects.count() == 1
+
+
+def test_a_refreshed_decision_and_its_votes_do_not_meet_halfway(sam, fiona):
+    """The last vote and a new demand come together: it is approved before, or still asks for the new tier."""
+    for _ in range(10):
+        decision = opened(waiting_mission())
+        at_once(vote(decision, sam, "approve"), lambda one=decision: added(one))
+        decision.refresh_from_db()
+        asked = {tier.name: tier.state for tier in decision.tiers.all()}
+        assert (decision.state, asked) in (
+            ("approved", {"supervisors": "met"}), ("open", {"supervisors": "met", "finance": "open"}),
+        )
+
+
+def added(decision):
+    with transaction.atomic():
+        held = resolution.locked(decision.pk)
+        return refreshing.extend(held, plans_of([FINANCE])) if held.is_open else False
 
 
 def test_a_vote_just_before_the_time_is_over_wins_against_its_alarm(clock, sam):

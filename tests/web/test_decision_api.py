@@ -252,6 +252,7 @@ def test_the_schema_tells_of_decisions(capsys):
     assert paths == {
         f"{ROOT}/decisions", f"{ROOT}/decisions/{{decision_id}}", f"{ROOT}/decisions/{{decision_id}}/votes",
         f"{ROOT}/decisions/{{decision_id}}/claim", f"{ROOT}/decisions/{{decision_id}}/release",
+        f"{ROOT}/decisions/{{decision_id}}/delegate",
         f"{ROOT}/missions/{{uid}}/decisions",
     }
     assert "approvals" not in capsys.readouterr().err  # the generator warns there of what it could not tell

@@ -6,6 +6,8 @@ name that is not known here fails until it is taught a real value in `World`.
 
 from __future__ import annotations
 
+import datetime as dt
+import uuid
 from collections.abc import Iterator
 from decimal import Decimal
 from itertools import product
@@ -19,11 +21,12 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-from approvals import votes
+from approvals import delegations, hours, votes
 from approvals.outbound import events, spreading, webhooks
 from approvals.policies import lifecycle
 from missions.authoring import ToolCall, tool
 from missions.engine import limits, period_budgets, schedules, stops
+from missions.engine.clock import database_now
 from missions.models import EffectState, Kind, Mission
 from missions.web import tokens
 from tests import archive, decisions, parcels, policies, policy_lives
@@ -87,6 +90,7 @@ class World:
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
             "number": self.policy_versions(nightly.__name__),
             "budget": [period_budgets.add(name=nightly.__name__, counts="effects", amount=Decimal(1), period="day").pk],
+            "delegation_id": [self.delegation()], "calendar": [self.calendar()],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
             "seq": [DECIDED],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
@@ -105,6 +109,16 @@ class World:
         asked, _ = policy_lives.submitted(policy_lives.STRICT, self.people["paula"], name=name)
         draft = lifecycle.save_draft(name, [policies.row("other", "deny")], by=self.people["paula"])
         return [one.number for one in (in_force, asked, draft)]
+
+    def delegation(self) -> uuid.UUID:
+        """A delegation in force."""
+        until = database_now() + dt.timedelta(days=30)
+        return delegations.give(self.people["sam"], "fiona", until=until).pk
+
+    def calendar(self) -> str:
+        """A calendar with a holiday."""
+        holidays = {dt.date(2026, 12, 25): "Christmas Day"}
+        return hours.make("office", time_zone="UTC", hours={"mon": [["09:00", "17:00"]]}, holidays=holidays).name
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
         """Missions and decisions in every state, some of them past their time: a page must not settle them."""

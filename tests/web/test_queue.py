@@ -130,7 +130,7 @@ def test_a_page_costs_the_same_number_of_statements_however_many_rows(client, sa
     client.force_login(sam)
     for _ in range(12):
         opened(waiting_mission(), SUPERVISORS, FINANCE)
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(28):
         client.get(reverse("queue"))
 
 

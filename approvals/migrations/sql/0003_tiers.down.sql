@@ -1,0 +1,1 @@
+drop trigger delegation_fact_append_only on approvals_delegationfact;
