@@ -125,8 +125,8 @@ def content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
         },
         "choices": [asdict(choice) for choice in request.choices], "evidence": list(request.evidence),
         "facts": {
-            **request.facts, "agent": intent.agent, "clearance": list(intent.clearance), "tool_title": tool.title if tool else "",
-            "compensate": tool.compensate if tool else "",
+            **request.facts, "agent": intent.agent, "clearance": list(intent.clearance),
+            "tool_title": tool.title if tool else "", "compensate": tool.compensate if tool else "",
         },
         "reversibility": reach.reversibility, "blast": reach.blast, "risk": reach.risk,
         "policy_version": request.ruling.policy_version[:VERSION_LENGTH], "rules": list(request.ruling.rules),

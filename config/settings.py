@@ -88,7 +88,7 @@ DATABASES = {"default": embedded.database(env.text("DATABASE_URL"), DATA_DIR / "
 
 # -- Missions ----------------------------------------------------------------------------------------------------------
 MISSIONS_GATE = "approvals.gate.PolicyGate"
-MISSIONS_MODULES = ["missions.library.refund", *env.names("MISSIONS_MODULES")]
+MISSIONS_MODULES = ["missions.library.refund", "approvals.simulation.mission", *env.names("MISSIONS_MODULES")]
 MISSIONS_CONCURRENCY = env.integer("MISSIONS_CONCURRENCY", 500, low=1, high=100_000)
 MISSIONS_MCP_SERVERS = env.text("MISSIONS_MCP_SERVERS") or str(BASE_DIR / "deploy" / "mcp-servers.yaml")
 MISSIONS_HEARTBEAT_SECONDS = env.seconds("MISSIONS_HEARTBEAT_SECONDS", 2.0, low=0.1, high=60)

@@ -14,6 +14,7 @@ urlpatterns = [
     path("me/", include("observability.console.account_urls")),
     path("queue/", include("approvals.web.urls")),
     path("", include("approvals.web.outbound_urls")),
+    path("policies/", include("approvals.web.simulation_urls")),
     path("missions/", include("observability.console.urls")),
     path("schedules/", include("observability.console.schedule_urls")),
     path("me/", include("observability.console.me_urls")),

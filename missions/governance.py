@@ -22,6 +22,8 @@ from missions import data_classes
 Json = dict[str, Any]
 CLEARANCE = ("clearance",)  # the rules of a ruling that no policy made
 
+OF_MISSION = ("mission_uid", "mission_type", "mission_title")  # the fields of an intent that its mission tells
+
 
 class EffectClass(StrEnum):
     """What a tool does to the world."""
@@ -66,6 +68,17 @@ class Intent:
     decision: Json = field(default_factory=dict)  # of such a one: class, name, confidence (absent: none), findings
     clearance: data_classes.Clearance = data_classes.DEFAULT  # the mission's
     budgets: tuple[Json, ...] = ()  # the period budgets it comes under: name, counts, spent, left (decimal texts)
+
+    def as_json(self) -> Json:
+        """What the journal keeps beside the ruling: all but the mission's own facts, which it has already."""
+        return {name: getattr(self, name) for name in self.__slots__ if name not in OF_MISSION}
+
+    @classmethod
+    def from_json(cls, data: Json, **mission: Any) -> Intent:
+        """The inverse of `as_json`, with the mission's facts; unknown fields are ignored."""
+        known = {name: data[name] for name in cls.__slots__ if name in data}
+        kinds = {"effect_class": EffectClass(data["effect_class"]), "retry_safety": RetrySafety(data["retry_safety"])}
+        return cls(**{**known, **kinds, **mission})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

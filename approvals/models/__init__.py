@@ -18,11 +18,13 @@ from approvals.models.outbound import (
     WebhookFormat,
 )
 from approvals.models.policy import Mode, Policy, PolicyChange, PolicyEvent, PolicyVersion, VersionState
+from approvals.models.simulation import Change, Replay, ReplayDifference, ReplayPart
 from approvals.models.tier import OnExpiry, Tier, TierApprover, TierState
 
 __all__ = [
-    "Calendar", "Channel", "Decision", "DecisionKind", "DecisionState", "Delegation", "DelegationFact", "Delivery",
-    "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External", "Follower", "Holiday", "Mode",
-    "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent", "PolicyVersion", "Profile", "Tier",
-    "TierApprover", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
+    "Calendar", "Change", "Channel", "Decision", "DecisionKind", "DecisionState", "Delegation", "DelegationFact",
+    "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External", "Follower", "Holiday",
+    "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent", "PolicyVersion", "Profile",
+    "Replay", "ReplayDifference", "ReplayPart", "Tier", "TierApprover", "TierState", "VersionState", "Vote",
+    "VoteVerdict", "Webhook", "WebhookFormat",
 ]

@@ -67,13 +67,31 @@ def ruling(intent: Intent, tables: Sequence[Table], now: dt.datetime) -> Ruling:
     return _decided(fired, trace, known.digest) or _default(intent, trace, known.digest)
 
 
+def rulings(intent: Intent, sets: Sequence[Sequence[Table]], now: dt.datetime) -> list[Ruling]:
+    """The same as `ruling` for each of several sets of tables, without saying which part of a condition failed.
+
+    What many actions are judged by: the context is checked and read once.
+    """
+    if (beyond := beyond_clearance(intent)) is not None:
+        return [beyond] * len(sets)
+    try:
+        reading = expr.reading(facts.context_of(intent, now))
+    except facts.ContextRefused:
+        return [ruling(intent, tables, now) for tables in sets]
+    found = []
+    for tables in sets:
+        fired, trace = _judged(intent, tables, reading, explained=False)
+        found.append(_decided(fired, trace, "") or _default(intent, trace, ""))
+    return found
+
+
 def unjudged(why: str) -> Ruling:
     """The ruling where the rules could not be applied: denied, whatever it is."""
     return Ruling(outcome=RulingOutcome.DENY, reason=f"The rules could not be applied, so it is denied. {why}")
 
 
 def _judged(
-    intent: Intent, tables: Sequence[Table], reading: expr.Reading
+    intent: Intent, tables: Sequence[Table], reading: expr.Reading, *, explained: bool = True
 ) -> tuple[list[Fired], tuple[dict[str, Any], ...]]:
     """The rules that fire and bind, and the trace of all that are in scope."""
     fired, trace = [], []
@@ -83,7 +101,7 @@ def _judged(
                 continue
             result = rule.when.test(reading) if rule.when else expr.TRUE
             if result.truth is expr.Truth.FALSE:
-                trace.append({**entry, "failing": result.failing})
+                trace.append({**entry, "failing": result.failing} if explained else entry)
                 continue
             fires = result.truth is expr.Truth.TRUE or rule.effect is not Effect.ALLOW  # an error counts against it
             trace.append({**entry, "state": str(result.truth), "fired": fires, "error": result.message})

@@ -8,6 +8,7 @@ from approvals.web import calendar_api, delegation_api, policy_api, policy_chang
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
 from approvals.web.budgets_api import BudgetsView, BudgetView
 from approvals.web.external_api import WithdrawView
+from approvals.web.simulation_api import DifferencesView, ReplayView, SimulateView, TryView
 from approvals.web.webhooks_api import DeliveriesView, FollowView, RedeliverView, WebhooksView, WebhookView
 
 VERSION = "policies/<slug:name>/versions/<int:number>"
@@ -48,4 +49,8 @@ urlpatterns = [
     path(f"{VERSION}/restore", policy_change_api.RestoreView.as_view(), name="api-policy-restore"),
     path(f"{VERSION}/diff", policy_api.DiffView.as_view(), name="api-policy-diff"),
     path(f"{VERSION}/touched", policy_api.TouchedView.as_view(), name="api-policy-touched"),
+    path("policies/<slug:name>/try", TryView.as_view(), name="api-policy-try"),
+    path("policies/<slug:name>/simulate", SimulateView.as_view(), name="api-policy-simulate"),
+    path("policies/replays/<uuid:replay_id>", ReplayView.as_view(), name="api-replay"),
+    path("policies/replays/<uuid:replay_id>/differences", DifferencesView.as_view(), name="api-replay-differences"),
 ]

@@ -30,7 +30,7 @@ FIELDS_SHOWN = 100
 NAMES_SHOWN = 8
 LINE = 200  # characters; longer values are set as a block
 # Facts that are told elsewhere.
-INTERNAL = {"account", "differs", "path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}
+INTERNAL = {"account", "clearance", "differs", "path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
 LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}
 

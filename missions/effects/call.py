@@ -182,7 +182,9 @@ class ToolRun:
         ruling, intent = await intents.rule(self)
         looked_at: Json = {"budgets": list(intent.budgets)} if intent.budgets else {}
         behind = await evidence.rests_on(self, ruling)
-        await self.record(Kind.RULING, phase="plan", **ruling.as_json(), **looked_at, **behind)
+        await self.record(
+            Kind.RULING, phase="plan", **ruling.as_json(), **looked_at, **behind, **intents.judged(self, ruling)
+        )
         crashpoints.reach("after_ruling")
 
     def next_decision(self) -> uuid.UUID:

@@ -20,6 +20,7 @@ from missions.models import EffectState, Kind
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
+RULED_BYTES = 16 * 1024  # of arguments that an entry of a ruling keeps
 EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this fork and in what it starts.")
 
 
@@ -32,6 +33,19 @@ async def rule(op: ToolRun) -> tuple[Ruling, Intent]:
         return beyond, intent
     intent = await charging.informed(op)
     return await op.run.owner.in_database(gate().rule, intent), intent
+
+
+def judged(op: ToolRun, ruling: Ruling) -> Json:
+    """What was ruled on, to go into the ruling's entry, so that another policy can be tried on it later.
+
+    Empty where no policy was asked. Arguments beyond what rules may read at all are left out, and only their size told.
+    """
+    if ruling is EFFECTS_OFF:
+        return {}
+    told, size = op.intent.as_json(), len(codec.dump(op.args))
+    if size > RULED_BYTES:
+        told = {**told, "args": None, "args_bytes": size}
+    return {"intent": told}
 
 
 async def open_effect(op: ToolRun) -> None:

@@ -81,6 +81,7 @@ TITLE_OF = {
     "unknown_budget": "There is no such budget",
     "unknown_delivery": "There is no such delivery",
     "unknown_mission": "There is no such mission",
+    "unknown_replay": "There is no such replay",
     "unknown_schedule": "There is no such schedule",
     "unknown_webhook": "There is no such webhook",
     "unknown_type": "No such mission type is registered",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from django_htmx.middleware import HtmxDetails
@@ -28,6 +30,7 @@ from observability.console.steering import desk_of, power_of
 
 VIEWS = (fragments.NARRATIVE, fragments.LOG)
 ITEMS = 300
+FOLLOWING = 50  # entries that are shown after the one that was asked for
 
 
 @require_safe
@@ -47,9 +50,11 @@ def missions(request: SignedInRequest) -> HttpResponse:
 @require_safe
 @login_required
 def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
-    """One mission: `view` narrative or log, `before` a cursor for earlier items."""
+    """One mission: `view` narrative or log, `before` a cursor for earlier items; `at` a seq to go to."""
     try:
         found = visible_mission(request.user, uid)
+        if place := _place_of(found, request.GET.get("at", "")):
+            return redirect(place)
         power = power_of(request.user, found)
         context = _rail_context(found, request.GET.get("view", ""), request.GET.get("before", ""), power)
     except UnknownMission:
@@ -64,6 +69,17 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
         "follows": following.follows(request.user, found), "is_mine": found.brief.started_by_id == request.user.pk,
     }  # fmt: skip
     return render(request, "missions/mission.html", {**context, **around})
+
+
+def _place_of(found: Mission, seq: str) -> str:
+    """The address at which the entry of this seq is shown, somewhere before the end of its page; empty for none."""
+    if not (seq.isascii() and seq.isdigit() and len(seq) < 10):
+        return ""
+    cursor, end = stream.cursor_at(found.pk, int(seq)), stream.cursor_at(found.pk, int(seq) + FOLLOWING)
+    if not cursor:
+        return ""
+    query = urlencode({"view": fragments.LOG, **({"before": end} if end else {})})
+    return f"{reverse('mission', args=[found.uid])}?{query}#{stream.Cursor.parse(cursor).dom_id}"
 
 
 def _rail_context(found: Mission, view: str, before: str, power: str) -> dict[str, Any]:

@@ -24,12 +24,14 @@ from django.utils.regex_helper import normalize
 from approvals import delegations, hours, votes
 from approvals.outbound import events, spreading, webhooks
 from approvals.policies import lifecycle
+from approvals.simulation import starting
+from approvals.simulation.windows import Window
 from missions.authoring import ToolCall, tool
 from missions.engine import limits, period_budgets, schedules, stops
 from missions.engine.clock import database_now
 from missions.models import EffectState, Kind, Mission
 from missions.web import tokens
-from tests import archive, decisions, parcels, policies, policy_lives
+from tests import archive, decisions, parcels, policies, policy_lives, replays
 
 GROUPS = {
     "sam": ["supervisors"], "fiona": ["finance"], "lee": ["legal"], "olivia": ["operators"], "paula": ["policy-admins"],
@@ -88,7 +90,7 @@ class World:
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
             # A schedule, a tool, a policy and a budget of the same name, since all addresses call it `name`.
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
-            "number": self.policy_versions(nightly.__name__),
+            "number": self.policy_versions(nightly.__name__), "replay_id": self.replays(),
             "budget": [period_budgets.add(name=nightly.__name__, counts="effects", amount=Decimal(1), period="day").pk],
             "delegation_id": [self.delegation()], "calendar": [self.calendar()],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
@@ -119,6 +121,13 @@ class World:
         """A calendar with a holiday."""
         holidays = {dt.date(2026, 12, 25): "Christmas Day"}
         return hours.make("office", time_zone="UTC", hours={"mon": [["09:00", "17:00"]]}, holidays=holidays).name
+
+    def replays(self) -> list[Any]:
+        """A replay that is finished and one that waits."""
+        version = replays.in_force(replays.over("0.0"))
+        replays.ruled(parcels.mission(), "allow")
+        waiting, _ = starting.start(version, Window(), by=self.people["paula"], via="console")
+        return [replays.replayed(version).pk, waiting.pk]
 
     def missions_and_decisions(self) -> dict[str, list[Any]]:
         """Missions and decisions in every state, some of them past their time: a page must not settle them."""

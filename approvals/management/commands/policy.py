@@ -15,7 +15,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Count, Prefetch, Q
 
-from approvals.management import policy_changes
+from approvals.management import policy_changes, simulating
 from approvals.models import Decision, DecisionState, Policy, PolicyVersion, VersionState
 from approvals.policies import document, durations, files, lint, versions
 from approvals.policies.approvers import TierRule
@@ -47,6 +47,7 @@ class Command(BaseCommand):
             one.add_argument("name", metavar="NAME")
             one.add_argument("--number", type=int, help="of a version; without it the active one, else the newest")
         _add_changes(verbs)
+        simulating.arguments(verbs.add_parser("simulate", help="replay a version on history, and say what differs"))
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run one verb. Raises CommandError with the exit status."""
@@ -183,7 +184,12 @@ def _tier(tier: TierRule) -> str:
     return f"{tier.asked}{due}{end}"
 
 
+def simulate(display: Display, options: Options) -> None:
+    """Replay versions on history. Raises CommandError, InvalidPolicy."""
+    simulating.simulate(display, options, f"policy simulate by {operating_system_user()}")
+
+
 VERBS = {
     "check": check, "load": load, "list": list_policies, "show": show, "export": policy_changes.export,
-    "diff": policy_changes.diff, "submit": _submit,
+    "diff": policy_changes.diff, "submit": _submit, "simulate": simulate,
 }
