@@ -22,6 +22,7 @@ urlpatterns = [
     path("tools/", include("observability.console.tool_urls")),
     path("stops/", include("observability.console.stop_urls")),
     path("budgets/", include("observability.console.budget_urls")),
+    path("policies/", include("approvals.web.policies.urls")),
     path("api/v1/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("", include("observability.web.urls")),

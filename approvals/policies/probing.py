@@ -7,6 +7,7 @@ condition whose parts this can not all fill, or that has too many, is not judged
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 import re
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ Field = tuple[str, str]
 BASES: Final = frozenset({*FIELDS, "args"})
 
 
+@functools.lru_cache(maxsize=8192)
 def never_true(expression: expr.Expression) -> bool | None:
     """True where no try made it true, False where one did, None where it can not be judged."""
     fields = _fields(expression.source)

@@ -7,6 +7,7 @@ bounds (no nested loops, capped sizes) hold without it.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -23,8 +24,30 @@ NOW: Final = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 
 
 def too_slow(expression: expr.Expression) -> float | None:
-    """The seconds of the slowest evaluation if they are over the limit; stops at the first that is."""
-    return next((seconds for context in _contexts(expression) if (seconds := _measured(expression, context))), None)
+    """The seconds of the slowest evaluation if they are over the limit; stops at the first that is.
+
+    What was within it once is not measured again by this process: a table is saved with few conditions changed.
+    """
+    try:
+        _within(expression)
+    except _TooSlow as found:
+        return found.seconds
+    return None
+
+
+class _TooSlow(Exception):
+    """An exception, since those are not remembered: a busy machine refuses for once and not for ever."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+@functools.lru_cache(maxsize=8192)
+def _within(expression: expr.Expression) -> None:
+    for context in _contexts(expression):
+        if seconds := _measured(expression, context):
+            raise _TooSlow(seconds)
 
 
 def _measured(expression: expr.Expression, context: dict[str, Any]) -> float:

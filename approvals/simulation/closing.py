@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from approvals.models import Replay
+from approvals.policies import lifecycle
 from approvals.simulation import counting, forecast
 from approvals.simulation.counting import HOUR_SECONDS, Count
 from approvals.simulation.history import Place
@@ -28,6 +29,7 @@ def close_run(replay: Replay) -> Replay:
             held.summary, held.loosens = _summary(held, total), total.looser > 0
             held.finished_at = database_now()
             held.save(update_fields=["summary", "loosens", "finished_at"])
+            lifecycle.attach_replay(held.version, {**held.summary, "loosens": held.loosens}, via="replay")
         return held
 
 

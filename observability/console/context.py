@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from approvals.policies.rights import may_read
 from missions.engine import freezing, stops
 from missions.web.access import may_schedule
 from observability.console.waiting import open_for
@@ -21,6 +22,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "section": request.path_info.strip("/").partition("/")[0],
         "queue_open": SimpleLazyObject(lambda: open_for(user)),
         "may_schedule": SimpleLazyObject(lambda: may_schedule(user)),
+        "may_read_policies": SimpleLazyObject(lambda: may_read(user)),
         "frozen": SimpleLazyObject(freezing.current),
         "stopped": SimpleLazyObject(stops.in_force),
         "user_groups": SimpleLazyObject(lambda: ", ".join(user.groups.order_by("name").values_list("name", flat=True))),

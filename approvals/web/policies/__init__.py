@@ -1,0 +1,1 @@
+"""The pages of policies: list, policy, versions and their differences, and the editor of a draft."""
