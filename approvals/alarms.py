@@ -1,7 +1,7 @@
 """What workers do for decisions when a time comes. Registered by `ApprovalsConfig.ready`.
 
 Handlers run inside the transaction that marks the alarm as rung, and may run again: each looks at the rows first.
-Neither approves anything.
+None approves anything.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
-from approvals import refreshing, resolution, tiers
+from approvals import holding, refreshing, resolution, tiers
 from approvals.models import Decision, DecisionKind, Tier, TierState
 from missions.engine import alarms
 
@@ -43,3 +43,9 @@ def expire(subject: str, nominal_at: dt.datetime) -> None:
     decision = resolution.locked(decision_id) if decision_id else None
     if decision is not None and Tier.objects.filter(pk=subject, state=TierState.OPEN).exists():
         tiers.lapse(decision)
+
+
+@alarms.handler("decision.release")
+def release(subject: str, nominal_at: dt.datetime) -> None:
+    """An approval has been held for long enough: its mission is told, unless it was undone under the same lock."""
+    holding.release(uuid.UUID(subject))

@@ -51,7 +51,7 @@ def carry(decision: Decision, tiers: Sequence[Tier]) -> int:
         if old.state == TierState.FAILED and old.expired_at is not None and stages.after(tier).exists():
             tier.state, tier.expired_at = TierState.FAILED, old.expired_at
             tier.save(update_fields=["state", "expired_at"])
-        count += sum(_copy(vote, decision, tier) for vote in before.votes.all() if vote.tier_id == old.pk)
+        count += sum(_copy(vote, decision, tier) for vote in quorum.standing(before) if vote.tier_id == old.pk)
     return count
 
 

@@ -1,6 +1,6 @@
 """What an action puts at stake: how far it can be taken back, how much it moves, whom it reaches, how risky it is.
 
-Pure arithmetic over a request; people read it, and nothing is allowed or denied by it.
+Pure arithmetic over an action; people read it, and nothing is allowed or denied by it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from missions.governance import DecisionRequest, EffectClass
+from missions.governance import EffectClass, Intent
 from missions.tools.pricing import price_of
 
 REACHED = ("recipient", "recipients", "to", "email", "cc", "bcc")
@@ -26,19 +26,18 @@ class Exposure:
     risk: str  # low, medium, high
 
 
-def assess(request: DecisionRequest) -> Exposure:
-    """The exposure of a request. An effect in doubt is never of low risk: nobody knows yet what it did."""
-    reversibility = _reversibility(request)
+def assess(kind: str, intent: Intent) -> Exposure:
+    """The exposure of an action. An effect in doubt is never of low risk: nobody knows yet what it did."""
+    reversibility = _reversibility(intent)
     risk = RISKS[reversibility]
-    if request.kind == "in_doubt" and risk == "low":
+    if kind == "in_doubt" and risk == "low":
         risk = "medium"
-    args = request.intent.args
+    args = intent.args
     blast = {"count": _count(args), "money": _money(args), "recipients": list(_recipients(args))[:RECIPIENTS_SHOWN]}
     return Exposure(reversibility=reversibility, blast=blast, risk=risk)
 
 
-def _reversibility(request: DecisionRequest) -> str:
-    intent = request.intent
+def _reversibility(intent: Intent) -> str:
     if intent.effect_class is EffectClass.READ:
         return "read"
     if intent.effect_class is EffectClass.IRREVERSIBLE:

@@ -76,6 +76,8 @@ def _missing(decision: Decision | None, tiers: Sequence[Json], digest: str) -> s
         return "The approval is not for an action of this mission."
     if decision.state != DecisionState.APPROVED:
         return f"The decision is {decision.get_state_display().lower()}, not approved."
+    if decision.is_held:
+        return "The approval is held back and can still be undone."
     if not digest or decision.digest != digest:
         return "Something else was approved than what is to be done now."
     return coverage.missing(decision, plans_of(tiers))

@@ -1,4 +1,4 @@
-"""What the archive takes along of decisions: themselves, their tiers with the seats in them, their votes.
+"""What the archive takes along of decisions: themselves, tiers and seats, votes, votes taken back, comments, looks.
 
 Registered by `ApprovalsConfig.ready`. A mission that is still asked about stays.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from django.db.models import QuerySet
 
-from approvals.models import Decision, Tier, TierApprover, Vote
+from approvals.models import Comment, Decision, Look, Retraction, Tier, TierApprover, Vote
 from missions.keeping.parts import contributor, keeper
 
 
@@ -35,6 +35,24 @@ def approvers(mission_id: int) -> QuerySet[TierApprover]:
 def votes(mission_id: int) -> QuerySet[Vote]:
     """What people answered."""
     return Vote.objects.filter(decision__in=_of(mission_id)).order_by("pk")
+
+
+@contributor("retractions", Retraction)
+def retractions(mission_id: int) -> QuerySet[Retraction]:
+    """Votes that were taken back."""
+    return Retraction.objects.filter(vote__decision__in=_of(mission_id)).order_by("pk")
+
+
+@contributor("comments", Comment)
+def comments(mission_id: int) -> QuerySet[Comment]:
+    """What was said in the threads."""
+    return Comment.objects.filter(decision__in=_of(mission_id)).order_by("pk")
+
+
+@contributor("looks", Look)
+def looks(mission_id: int) -> QuerySet[Look]:
+    """Who looked at what."""
+    return Look.objects.filter(decision__in=_of(mission_id)).order_by("pk")
 
 
 def _of(mission_id: int) -> QuerySet[Decision]:

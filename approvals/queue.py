@@ -16,15 +16,16 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Q
 
-from approvals import carrying, exposure, quorum, resolution
-from approvals.models import Decision, DecisionState
+from approvals import carrying, exposure, likeness, quorum, resolution
+from approvals.models import Decision, DecisionKind, DecisionState
 from approvals.outbound import events
 from approvals.plans import plans_of
-from approvals.refusals import NotEligible, UnknownDecision
+from approvals.refusals import BadVote, NotEligible, UnknownDecision
 from approvals.votes import not_open
 from missions.engine import codec
 from missions.engine.clock import database_now
-from missions.errors import UnknownTool
+from missions.engine.record import OF_CONTROLS
+from missions.errors import MissionEnded, UnknownTool
 from missions.governance import Answer, DecisionRequest
 from missions.tools.registry import get_tool
 from missions.tools.spec import ToolSpec
@@ -34,6 +35,11 @@ logger = logging.getLogger(__name__)
 SENTENCE_LENGTH, PATH_LENGTH, VERSION_LENGTH = 500, 500, 120
 CONTENT_BYTES = 1024 * 1024  # args, evidence and facts together; beyond it nobody could read what they approve
 CLAIM = dt.timedelta(minutes=15)
+REASON_LENGTH = 4000
+ENGINES_OWN = (
+    DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBACK, DecisionKind.DIVERGENCE, DecisionKind.BUDGET,
+    DecisionKind.POLICY_CHANGE,  # which is taken out of review by its own verb
+)
 
 HOLD_ATTEMPT = "select chapter from missions_mission where id = %s and attempt = %s for share"
 
@@ -62,7 +68,7 @@ def open_decision(request: DecisionRequest) -> Answer | None:
         decision = next((rival for rival in rivals if rival.pk == request.id), None)
         if decision is None:
             decision = _create(request, chapter)
-        elif decision.is_open and decision.digest != request.digest:
+        elif decision.is_open and decision.asked_digest != request.digest:
             resolution.supersede(decision, None, "What is asked has changed.")
         for rival in rivals:
             if rival.pk != decision.pk and rival.is_open:
@@ -70,7 +76,7 @@ def open_decision(request: DecisionRequest) -> Answer | None:
             elif str(rival.pk) == request.facts.get("supersedes") and rival.superseded_by_id is None:
                 rival.superseded_by = decision
                 rival.save(update_fields=["superseded_by"])
-    return Answer.from_json(decision.resolution) if decision.resolution else None
+    return resolution.answer_for_mission(decision)
 
 
 def _path(request: DecisionRequest) -> str:
@@ -115,10 +121,16 @@ def put_before_people(decision: Decision, asked: Iterable[dict[str, Any]]) -> No
 
 def content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
     """The fields of a decision's row, as `request` asks for it."""
-    intent, reach, tool = request.intent, exposure.assess(request), _tool(request.intent.tool)
+    intent, tool, sentence = request.intent, _tool(request.intent.tool), _shortened(request.sentence)
+    reach = exposure.assess(request.kind, intent)
     return {
         "kind": request.kind, "mission_id": request.mission_id, "timeline": request.timeline, "chapter": chapter,
-        "path": _path(request), "sentence": _shortened(request.sentence), "digest": request.digest,
+        "path": _path(request), "sentence": sentence, "digest": request.digest,
+        "asked_digest": request.digest, "answers": request.answers, "tool": intent.tool,
+        "mission_type": intent.mission_type, "searched": likeness.searched(sentence, intent.mission_title),
+        "subject": likeness.subject_of(intent.args), "band": likeness.band_of(reach.blast),
+        "hold_seconds": request.ruling.hold_seconds,
+        "demands": list(request.ruling.evidence),
         "action": {
             "tool": intent.tool, "args": intent.args, "effect_class": str(intent.effect_class),
             "args_schema": tool.args_schema if tool else {},
@@ -190,6 +202,36 @@ def withdraw(decision_id: uuid.UUID, why: str = "The mission has ended.") -> boo
             return False
         resolution.withdraw(decision, why)
     return True
+
+
+def withdraw_own(decision_id: uuid.UUID, user: User, reason: str) -> None:
+    """Take back what one asked for; a mission that waits is told, and goes on as after a refusal.
+
+    Own transaction; the mission's mailbox is the last row that it touches. Raises UnknownDecision, NotOpen,
+    NotEligible, BadVote.
+    """
+    if not reason.strip() or len(reason) > REASON_LENGTH or "\x00" in reason:
+        raise BadVote([{"field": "reason", "message": f"Say why, in at most {REASON_LENGTH:,} characters."}])
+    with transaction.atomic():
+        decision = _open(decision_id)
+        if refusal := why_not_withdraw(decision, user):
+            raise NotEligible(refusal)
+        resolution.withdraw(decision, reason.strip())
+        try:
+            with transaction.atomic():
+                resolution.tell_mission(decision, sender=user.get_username())
+        except MissionEnded as ended:  # nobody is left to be told
+            logger.info("A withdrawal came after the end", extra={"action": "withdrawn_late", "why": str(ended)})
+
+
+def why_not_withdraw(decision: Decision, user: User) -> str | None:
+    """Why this person may not withdraw it; None where they may."""
+    if decision.kind in ENGINES_OWN or decision.path.startswith(OF_CONTROLS):
+        return "Standfast asks this by itself and needs one of the choices."
+    asked = {decision.requested_by_id}
+    if decision.mission is not None:
+        asked.add(decision.mission.brief.started_by_id)
+    return None if user.is_active and user.pk in asked else "Only who asked may withdraw it."
 
 
 def _open(decision_id: uuid.UUID) -> Decision:

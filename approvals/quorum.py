@@ -24,17 +24,20 @@ FILLED_FIRST = (TierState.MET, TierState.OPEN, TierState.WAITING, TierState.FAIL
 
 
 def askers(decision: Decision) -> set[int]:
-    """The users behind the request: they may watch it and never vote on it."""
+    """The users behind what is asked, who may watch it and never vote on it: who asked, and who edited it since."""
     mission = decision.mission
     owner = mission.brief.started_by_id if mission is not None and hasattr(mission, "brief") else None
-    edited: list[int] = getattr(decision, "editors", [])  # who changed the arguments since
-    people = {user for user in (decision.requested_by_id, owner, *edited) if user is not None}
+    people = {user for user in (decision.requested_by_id, owner, *decision.editors) if user is not None}
     return people | settling.barred(decision).keys()
 
 
 def standing(decision: Decision) -> list[Vote]:
-    """The votes for what is asked now, in the order in which they were cast; those for an older digest are void."""
-    votes = [vote for vote in decision.votes.all() if vote.digest == decision.digest]
+    """The votes for what is asked now, in the order in which they were cast.
+
+    Those for an older digest are void, and those that were taken back count no more.
+    """
+    gone = set(decision.retracted)
+    votes = [vote for vote in decision.votes.all() if vote.digest == decision.digest and vote.pk not in gone]
     return sorted(votes, key=lambda vote: vote.pk)
 
 
@@ -164,6 +167,8 @@ def _out_of_question(user: User, decision: Decision) -> str:
         return "No tier of this decision is open."
     if reason := settling.barred(decision).get(user.pk):
         return reason
+    if user.pk in decision.editors:
+        return "You edited what is asked, so someone else has to decide it."
     if user.pk in askers(decision):
         return "You asked for this or started its mission, so someone else has to decide."
     return ""

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from approvals import coverage, resolution, tiers
+from approvals import audience, coverage, resolution, tiers
 from approvals.gate import PolicyGate
 from approvals.models import Decision, DecisionKind, Tier, TierState
 from approvals.plans import TierPlan, apart, plans_of, unique
@@ -85,6 +85,7 @@ def _extended(decision: Decision, ruling: Ruling) -> Refreshed:
     decision.policy_version, decision.rules = ruling.policy_version[:120], list(ruling.rules)
     decision.reason = ruling.reason
     decision.save(update_fields=["policy_version", "rules", "reason"])
+    audience.refresh(decision)
     tiers.show_times(decision)
     resolution.announce(decision)
     return Refreshed.EXTENDED

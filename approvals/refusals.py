@@ -58,6 +58,12 @@ class AlreadyVoted(VoteRefused):
         super().__init__(verdict=verdict, cast_at=cast_at)
 
 
+class NotHeld(VoteRefused):
+    """No approval is held here, or its time is over; there is nothing to undo."""
+
+    code = "not_held"
+
+
 class BadVote(VoteRefused):
     """The vote is incomplete; see the errors by field."""
 

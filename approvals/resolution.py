@@ -36,7 +36,10 @@ def settle(decision: Decision, state: DecisionState, answer: Answer) -> None:
     decision.resolved_at = dt.datetime.fromisoformat(answer.at)
     decision.claimed_by = decision.claimed_until = None
     decision.save(
-        update_fields=["state", "resolution", "resolved_at", "claimed_by", "claimed_until", "superseded_by"]
+        update_fields=[
+            "state", "resolution", "resolved_at", "claimed_by", "claimed_until", "superseded_by", "hold_until",
+            "released_at",
+        ]
     )
     if state != DecisionState.APPROVED:
         Tier.objects.filter(decision=decision, state=TierState.OPEN).close(TierState.FAILED)
@@ -94,8 +97,15 @@ def answer_of(vote: Vote, verdict: DecisionState) -> Answer:
     by = quorum.counting(vote.decision) if approved else [vote.voter.get_username()]
     return Answer(
         verdict=str(verdict), digest=vote.digest, by=tuple(by), at=_now(), comment=vote.comment,
-        reason_code=vote.reason_code, choice=vote.choice, reference=vote.reference,
+        reason_code=vote.reason_code, choice=vote.choice, reference=vote.reference, value=vote.answer,
+        edited_args=vote.decision.action["args"] if approved and vote.decision.edits else None,
+        edit=vote.decision.edits if approved else 0,
     )
+
+
+def answer_for_mission(decision: Decision) -> Answer | None:
+    """How it ended, once the mission may know: an approval that is held is no answer yet."""
+    return Answer.from_json(decision.resolution) if decision.resolution and not decision.is_held else None
 
 
 def _now() -> str:

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from django.db.models import Min, QuerySet, Subquery
 
-from approvals import quorum, resolution, resolving, scheduling
+from approvals import audience, quorum, resolution, resolving, scheduling
 from approvals.models import Decision, OnExpiry, Tier, TierApprover, TierState
+from approvals.models.tier import TierQuerySet
 from approvals.outbound import events
 from approvals.plans import TierPlan as TierPlan
 from approvals.plans import apart, stages
@@ -34,10 +35,12 @@ def write(decision: Decision, plans: Iterable[TierPlan]) -> list[Tier]:
     """Write the tiers and their seats, all of them waiting."""
     asked = list(plans) or [FALLBACK]
     each = zip(asked, stages(asked), strict=True)
-    return [
+    written = [
         add(decision, plan, order=index + 1, stage=stage, others=apart(asked, index))
         for index, (plan, stage) in enumerate(each)
     ]
+    audience.refresh(decision)
+    return written
 
 
 def add(decision: Decision, plan: TierPlan, *, order: int, stage: int, others: list[int]) -> Tier:
@@ -62,7 +65,8 @@ def open_next(decision: Decision) -> list[Tier]:
     stage = waiting.aggregate(first=Min("stage"))["first"]
     opened = [open_one(tier) for tier in waiting.filter(stage=stage).order_by("order")] if stage is not None else []
     if opened:
-        resolving.look_again(decision)
+        if resolving.look_again(decision):
+            audience.refresh(decision)
         decision.claimed_by = decision.claimed_until = None  # the lease was a member's of the tier before
         show_times(decision)
     return opened
@@ -75,6 +79,14 @@ def open_one(tier: Tier) -> Tier:
     tier.save()
     tier.approvers.update(open=True)
     return tier
+
+
+def begin_again(asked: TierQuerySet) -> None:
+    """Let these tiers wait once more, with their time anew; `open_next` opens the first of them."""
+    keys = list(asked.values_list("pk", flat=True))
+    Tier.objects.filter(pk__in=keys).close(TierState.WAITING)
+    gone = {"due_at": None, "expires_at": None, "expired_at": None, "remind_at": None, "reminded_at": None}
+    Tier.objects.filter(pk__in=keys).update(**gone, overdue_told_at=None)
 
 
 def show_times(decision: Decision) -> None:

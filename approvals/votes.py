@@ -7,7 +7,6 @@ what stands instead; the same vote again changes nothing and returns what was re
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,34 +14,18 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Q
 
-from approvals import currency, quorum, resolution, tiers
-from approvals.models import Decision, DecisionKind, DecisionState, Tier, TierApprover, Vote, VoteVerdict
+from approvals import audience, ballots, currency, edits, holding, looks, quorum, resolution, tiers
+from approvals.ballots import Ballot
+from approvals.models import Decision, DecisionState, Tier, TierApprover, Vote, VoteVerdict
 from approvals.refusals import AlreadyVoted, BadVote, NotEligible, NotOpen, StaleDigest, UnknownDecision, VoteRefused
 from approvals.roll import Roll
 from missions.engine import crashpoints
 from missions.errors import MissionEnded
+from missions.governance import Json
 
-COMMENT_LENGTH, REFERENCE_LENGTH, REASON_LENGTH = 4000, 200, 50
-HAPPENED = "happened"  # the answer to an effect in doubt that has to name the other side's reference
-Errors = Iterator[dict[str, str]]
 REFUSALS = {
     VoteVerdict.REJECT: DecisionState.REJECTED, VoteVerdict.REQUEST_CHANGES: DecisionState.CHANGES_REQUESTED,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ballot:
-    """One person's answer, as it was sent."""
-
-    voter: User
-    verdict: str
-    digest: str
-    comment: str
-    reason_code: str
-    choice: str
-    reference: str
-    channel: str
-    tier: str = ""  # the name of the open tier that is meant; empty: the first that this person may vote in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,17 +43,21 @@ class CastResult:
 
 def cast(
     decision_id: uuid.UUID, voter: User, verdict: str, digest: str, *, comment: str = "", reason_code: str = "",
-    choice: str = "", reference: str = "", tier: str = "", channel: str,
+    choice: str = "", reference: str = "", edited_args: Json | None = None, answer: Any = None, tier: str = "",
+    channel: str,
 ) -> CastResult:
     """Record a vote, and settle the tier and the decision where it is the one that was missing.
 
+    An approval with `edited_args` changes what is asked: it has a new digest, earlier votes are void, and others have
+    to vote. `answer` is that of a question in free text or by a schema.
     Own transaction; the mission's mailbox is the last row that it touches. What time or the mission did to the decision
     since is applied first and stays, also where the vote is then refused. Raises UnknownDecision, NotOpen, StaleDigest,
     NotEligible, AlreadyVoted, BadVote.
     """
     ballot = Ballot(
         voter=voter, verdict=verdict, digest=digest, comment=comment.strip(), reason_code=reason_code.strip(),
-        choice=choice, reference=reference.strip(), channel=channel, tier=tier,
+        choice=choice, reference=reference.strip(), channel=channel, edited_args=edited_args, tier=tier,
+        answer=answer.strip() if isinstance(answer, str) else answer,
     )
     with transaction.atomic():
         decision = resolution.locked(decision_id)
@@ -97,7 +84,8 @@ def _try(decision: Decision, ballot: Ballot) -> CastResult | VoteRefused:
 
 
 def _record(decision: Decision, ballot: Ballot) -> CastResult:
-    cast = Vote.objects.filter(decision=decision, voter=ballot.voter).order_by("-pk").select_related("tier")
+    cast = Vote.objects.filter(decision=decision, voter=ballot.voter).exclude(pk__in=decision.retracted)
+    cast = cast.order_by("-pk").select_related("tier")
     earlier = cast.filter(tier__name=ballot.tier).first() if ballot.tier else cast.first()
     open_now = tiers.open_tiers(decision)
     seat = quorum.seat_of(ballot.voter, tiers.loaded(decision), ballot.tier) if decision.is_open else ""
@@ -111,14 +99,26 @@ def _record(decision: Decision, ballot: Ballot) -> CastResult:
         raise AlreadyVoted(verdict=earlier.verdict, cast_at=earlier.cast_at.isoformat())
     if isinstance(seat, str):
         raise NotEligible(seat)
-    if errors := list(_errors(decision, ballot)):
+    if errors := list(ballots.errors(decision, ballot)):
         raise BadVote(errors)
+    if ballot.edited_args is not None:
+        return _edit(decision, seat, ballot, ballot.edited_args)
     return _apply(decision, _insert(decision, seat, ballot))
+
+
+def _edit(decision: Decision, seat: quorum.Seat, ballot: Ballot, args: Json) -> CastResult:
+    """Ask for other arguments instead; the vote is kept with both, and counts for neither."""
+    wanted = edits.checked(decision, args)
+    _insert(decision, seat, ballot, edited_from=decision.action["args"])
+    edits.apply(decision, ballot.voter.pk, wanted)
+    resolution.announce(decision)
+    seat.tier.refresh_from_db()
+    return _result(decision, seat.tier, 0)
 
 
 def _is_repeat(earlier: Vote, ballot: Ballot, seat: quorum.Seat | str, open_now: list[Tier]) -> bool:
     """Whether this is the same vote sent again. Who may vote once more in another tier has to name it."""
-    same = (earlier.verdict, earlier.digest, earlier.choice) == (ballot.verdict, ballot.digest, ballot.choice)
+    same = ballots.terms_of(earlier) == ballot.terms
     if not same or not open_now or earlier.tier in open_now or not isinstance(seat, str):
         return same
     groups = set(ballot.voter.groups.values_list("name", flat=True))
@@ -126,48 +126,18 @@ def _is_repeat(earlier: Vote, ballot: Ballot, seat: quorum.Seat | str, open_now:
     return not seats.filter(Q(group__in=groups) | Q(person=ballot.voter)).exists()
 
 
-def _errors(decision: Decision, ballot: Ballot) -> Errors:
-    """What is missing or too long, as {field, message}."""
-    limits = (("comment", COMMENT_LENGTH), ("reason_code", REASON_LENGTH), ("reference", REFERENCE_LENGTH))
-    for field, limit in limits:
-        if len(getattr(ballot, field)) > limit:
-            yield {"field": field, "message": f"At most {limit:,} characters."}
-        if "\x00" in getattr(ballot, field):
-            yield {"field": field, "message": "NUL bytes can not be kept."}
-    if ballot.verdict not in VoteVerdict.values:
-        yield {"field": "verdict", "message": f"One of {', '.join(VoteVerdict.values)}."}
-    elif ballot.verdict != VoteVerdict.APPROVE:
-        yield from _refusal_errors(decision, ballot)
-    elif decision.choices:
-        yield from _choice_errors(decision, ballot)
-
-
-def _refusal_errors(decision: Decision, ballot: Ballot) -> Errors:
-    if decision.kind == DecisionKind.IN_DOUBT:
-        yield {"field": "verdict", "message": "Say what happened: approve with one of the choices."}
-    elif not ballot.comment:
-        yield {"field": "comment", "message": "Say why: whoever asked gets to read it."}
-
-
-def _choice_errors(decision: Decision, ballot: Ballot) -> Errors:
-    """The first voter's choice binds those who second it; other choices would never add up to a quorum."""
-    values = [choice["value"] for choice in decision.choices]
-    made = Vote.objects.filter(decision=decision, digest=decision.digest).order_by("pk").select_related("voter").first()
-    if ballot.choice not in values:
-        yield {"field": "choice", "message": f"Choose one of {', '.join(values)}."}
-    elif made is not None and made.choice != ballot.choice:
-        yield {"field": "choice", "message": f"{made.voter} answered {made.choice}; both answers have to agree."}
-    elif decision.kind == DecisionKind.IN_DOUBT and ballot.choice == HAPPENED and not ballot.reference:
-        yield {"field": "reference", "message": "Give the reference under which the other side knows it."}
-
-
-def _insert(decision: Decision, seat: quorum.Seat, ballot: Ballot) -> Vote:
-    return Vote.objects.create(
+def _insert(decision: Decision, seat: quorum.Seat, ballot: Ballot, edited_from: Json | None = None) -> Vote:
+    attention = looks.attention(decision, ballot.voter)
+    again = Vote.objects.filter(pk__in=decision.retracted, voter=ballot.voter, digest=ballot.digest).count()
+    vote = Vote.objects.create(
         decision=decision, tier=seat.tier, mission_id=decision.mission_id, timeline=decision.timeline,
         voter=ballot.voter, on_behalf_of_id=seat.on_behalf_of, delegation_id=seat.delegation, verdict=ballot.verdict,
         digest=ballot.digest, comment=ballot.comment, reason_code=ballot.reason_code, choice=ballot.choice,
-        reference=ballot.reference, channel=ballot.channel,
+        reference=ballot.reference, channel=ballot.channel, answer=ballot.answer, edited_args=ballot.edited_args,
+        edited_from=edited_from, again=again, looked_seconds=attention.seconds, evidence_opened=attention.opened,
     )
+    audience.refresh(decision)
+    return vote
 
 
 def _apply(decision: Decision, vote: Vote) -> CastResult:
@@ -188,9 +158,13 @@ def _counted(decision: Decision, tier: Tier) -> int:
 
 
 def _settle(decision: Decision, vote: Vote, state: DecisionState) -> CastResult:
-    """Close the decision, describe it, and wake the mission last."""
+    """Close the decision, describe it, and wake the mission last, unless its rules hold an approval back."""
     vote.decision = tiers.loaded(decision)
-    resolution.settle(decision, state, resolution.answer_of(vote, state))
+    answer = resolution.answer_of(vote, state)
+    if state == DecisionState.APPROVED and decision.hold_seconds > 0:
+        holding.hold(decision, answer)
+        return _result(decision, vote.tier, _counted(decision, vote.tier))
+    resolution.settle(decision, state, answer)
     vote.tier.refresh_from_db(fields=["state"])
     result = _result(decision, vote.tier, _counted(decision, vote.tier))
     crashpoints.reach("vote_and_wake")

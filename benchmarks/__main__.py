@@ -28,6 +28,7 @@ from benchmarks.workloads import (  # noqa: E402
     idle,
     parked,
     policy_replay,
+    queue_page,
     resume,
     ruling,
     start_to_done,
@@ -40,7 +41,7 @@ from benchmarks.workloads import (  # noqa: E402
 WORKLOADS = {  # in the order in which they run: an idle system has no missions that housekeeping has yet to check
     "idle": idle.run, "steps": steps.run, "start_to_done": start_to_done.run, "wake": wake.run,
     "takeover": takeover.run, "stop": stop.run, "resume": resume.run, "parked": parked.run, "ruling": ruling.run,
-    "policy_replay": policy_replay.run,
+    "policy_replay": policy_replay.run, "queue_page": queue_page.run,
 }
 WIDTH = 150  # of tables that go to a file
 PEERS = ("pgbench", *KINDS, "none")

@@ -133,13 +133,13 @@ class Expired(Rejected):
 
 
 class ChangesRequested(StandfastError):
-    """A person asks for changes before deciding; `comment` says which."""
+    """A person asks for changes before deciding; `comment` says which, `reason_code` of what kind."""
 
     code = "changes_requested"
 
-    def __init__(self, comment: str) -> None:
-        super().__init__(f"Changes requested: {comment}")
-        self.comment = comment
+    def __init__(self, comment: str, reason_code: str = "") -> None:
+        super().__init__(f"Changes requested: {comment}", reason_code=reason_code)
+        self.comment, self.reason_code = comment, reason_code
 
 
 class BudgetExhausted(Refusal):

@@ -133,6 +133,7 @@ class DecisionRequest:
     evidence: tuple[Json, ...] = ()
     choices: tuple[Choice, ...] = ()
     facts: Json = field(default_factory=dict)  # kind-specific: proposal, key, why in doubt
+    answers: Json = field(default_factory=dict)  # of a question: {form: text | options | schema, schema?}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +147,10 @@ class Answer:
     comment: str = ""
     reason_code: str = ""
     choice: str = ""  # of the request's choices
-    edited_args: Json | None = None
+    edited_args: Json | None = None  # what was approved instead of what was asked for
+    edit: int = 0  # how often the arguments were changed; part of the digest, so that no earlier one comes back
     reference: str = ""  # in doubt, happened: the other side's reference
+    value: Any = None  # the answer to a question: text, or what its schema says
 
     def as_json(self) -> Json:
         """The form in which mailbox and journal keep it."""

@@ -79,7 +79,8 @@ def from_votes(rows: list[Any]) -> list[RailItem]:
                 "nth": vote.nth or 0, "next_group": vote.next_group or "", "comment": vote.comment,
                 "reason_code": vote.reason_code, "choice": vote.choice, "reference": vote.reference,
                 "channel": vote.channel, "on_behalf_of": vote.on_behalf_of.get_username() if vote.on_behalf_of else "",
-                "stands": vote.carried_from_id is not None,
+                "stands": vote.carried_from_id is not None, "edited": vote.edited_args is not None,
+                "answer": vote.answer,
             },
         )
         for vote in rows

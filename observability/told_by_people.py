@@ -46,11 +46,15 @@ VERBS = {"approve": "approved", "reject": "rejected", "request_changes": "asked 
 
 
 def vote(payload: Json) -> Telling:
-    """One person's vote, with its place in the quorum."""
+    """One person's vote, with its place in the quorum; one that changed what is asked has none."""
+    if payload.get("edited"):
+        return _edited(payload)
     who, verdict = clean(payload.get("voter") or "Somebody", 150), str(payload.get("verdict", ""))
     verb = VERBS.get(verdict, "voted")
     if verdict == "approve" and payload.get("choice"):
         verb = f"answered “{phrase(str(payload['choice']).replace('_', ' '))}”"
+    elif verdict == "approve" and payload.get("answer") is not None:
+        verb = "answered"
     nth, quorum = _number(payload.get("nth")), max(_number(payload.get("quorum")), 1)
     place = f" ({nth} of {quorum})" if verdict == "approve" else ""
     behalf = f" on behalf of {clean(payload['on_behalf_of'], 150)}" if payload.get("on_behalf_of") else ""
@@ -61,6 +65,12 @@ def vote(payload: Json) -> Telling:
         text += f" Now waiting for {clean(payload['next_group'], 150)}."
     tone, icon = {"approve": ("ok", "check"), "reject": ("bad", "cross")}.get(verdict, ("warn", "undo"))
     return Telling(text, detail=_reasons(payload), tone=tone, icon=icon, actor=who)
+
+
+def _edited(payload: Json) -> Telling:
+    who = clean(payload.get("voter") or "Somebody", 150)
+    text = f"{who} changed what is asked; others decide on it."
+    return Telling(text, detail=_reasons(payload), tone="warn", icon="retry", actor=who)
 
 
 def _reasons(payload: Json) -> str:

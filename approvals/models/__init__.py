@@ -19,12 +19,13 @@ from approvals.models.outbound import (
 )
 from approvals.models.policy import Mode, Policy, PolicyChange, PolicyEvent, PolicyVersion, VersionState
 from approvals.models.simulation import Change, Replay, ReplayDifference, ReplayPart
+from approvals.models.thread import Comment, Look, Retraction, Seen
 from approvals.models.tier import OnExpiry, Tier, TierApprover, TierState
 
 __all__ = [
-    "Calendar", "Change", "Channel", "Decision", "DecisionKind", "DecisionState", "Delegation", "DelegationFact",
-    "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External", "Follower", "Holiday",
-    "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent", "PolicyVersion", "Profile",
-    "Replay", "ReplayDifference", "ReplayPart", "Tier", "TierApprover", "TierState", "VersionState", "Vote",
-    "VoteVerdict", "Webhook", "WebhookFormat",
+    "Calendar", "Change", "Channel", "Comment", "Decision", "DecisionKind", "DecisionState", "Delegation",
+    "DelegationFact", "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External",
+    "Follower", "Holiday", "Look", "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent",
+    "PolicyVersion", "Profile", "Replay", "ReplayDifference", "ReplayPart", "Retraction", "Seen", "Tier",
+    "TierApprover", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
 ]

@@ -7,13 +7,16 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from approvals.models import reach
 from approvals.models.delegation import Delegation
 from approvals.models.tier import Tier, TierState
 from missions.models.fields import CurrentTransaction, DatabaseNow
+from missions.visibility import unrestricted
 
 
 class DecisionKind(models.TextChoices):
@@ -49,6 +52,22 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 OVERSEERS = ("operators", "auditors")  # groups that may read every decision, and vote on none by that right
+OPEN, SETTLED = Q(state=DecisionState.OPEN), ~Q(state=DecisionState.OPEN)
+
+
+def groups_of(user: User) -> frozenset[str]:
+    """The names of a person's groups as they are now."""
+    return frozenset(user.groups.values_list("name", flat=True))
+
+
+def group_token(name: str) -> str:
+    """How the members of a group stand in `Decision.audience`."""
+    return f"g:{name}"
+
+
+def person_token(user_id: int) -> str:
+    """How one person stands in `Decision.audience`."""
+    return f"u:{user_id}"
 
 
 class DecisionQuerySet(models.QuerySet["Decision"]):
@@ -58,20 +77,31 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
         """Not settled yet."""
         return self.filter(state=DecisionState.OPEN)
 
-    def visible_to(self, user: User) -> DecisionQuerySet:
-        """What this person may see: what they are or were asked, voted on or asked for; overseers all."""
+    def visible_to(self, user: User, groups: frozenset[str] | None = None) -> DecisionQuerySet:
+        """What this person may see: what they are or were asked, voted on or asked for, also in another's place.
+
+        Overseers see all, but for missions that are restricted to other groups. `groups` are theirs as just read by
+        `groups_of`; without them they are read here.
+        """
         if not user.is_active:
             return self.none()
-        groups = list(user.groups.values_list("name", flat=True))
-        if user.is_superuser or not set(OVERSEERS).isdisjoint(groups):
+        if user.is_superuser:
             return self
-        voted = Exists(Vote.objects.filter(decision=OuterRef("pk"), voter=user))
-        behind = Q(requested_by=user) | Q(mission__brief__started_by=user)
-        return self.filter(reach.asked(user, groups) | voted | behind)
+        groups = groups_of(user) if groups is None else groups
+        tokens, handed_on = reach.tokens(user, groups)
+        asked = Q(audience__overlap=tokens)
+        if handed_on:
+            asked |= Q(pk__in=handed_on)
+        if not groups.intersection(OVERSEERS):
+            return self.filter(asked)
+        shown = unrestricted(set(groups), "mission__")
+        return self.filter(shown | Q(mission=None) | asked) if shown else self
 
-    def for_voter(self, user: User) -> DecisionQuerySet:
+    def for_voter(self, user: User, groups: frozenset[str] | None = None) -> DecisionQuerySet:
         """Open, and this person may vote on them now, for themselves or for who gave them their vote."""
-        return self.open().filter(pk__in=reach.waiting_seats(user, Vote.objects.all()).values("decision"))
+        groups = groups_of(user) if groups is None else groups
+        votes = Vote.objects.filter(retraction__isnull=True)
+        return self.open().filter(pk__in=reach.waiting_seats(user, groups, votes).values("decision"))
 
     def waiting_for(self, name: str) -> DecisionQuerySet:
         """An open tier has this name, or waits for this group."""
@@ -103,6 +133,21 @@ class Decision(models.Model):
     facts = models.JSONField(default=dict)
     evidence = models.JSONField(default=list)
     digest = models.CharField(max_length=64)
+    asked_digest = models.CharField(max_length=64, blank=True, help_text="The digest of what the mission asked for.")
+    edits = models.PositiveSmallIntegerField(default=0, help_text="How often people changed the arguments.")
+    editors = ArrayField(models.BigIntegerField(), default=list, help_text="Users who changed them; none may vote.")
+    retracted = ArrayField(models.BigIntegerField(), default=list, help_text="Votes that were taken back.")
+    answers = models.JSONField(default=dict, help_text="Of a question: form (text, options, schema), schema.")
+    demands = models.JSONField(default=list, help_text="Evidence that policy wants looked at: source, max_age_seconds.")
+    hold_seconds = models.FloatField(default=0, help_text="How long an approval waits before the mission is told.")
+    hold_until = models.DateTimeField(null=True)
+    released_at = models.DateTimeField(null=True, help_text="When the mission was told of a held approval.")
+    tool = models.CharField(max_length=200, blank=True)
+    mission_type = models.CharField(max_length=100, blank=True)
+    searched = models.CharField(max_length=701, blank=True, help_text="The sentence and the mission's title.")
+    subject = models.CharField(max_length=100, blank=True, help_text="What it is about: the first id among its args.")
+    band = models.SmallIntegerField(null=True, help_text="The size of its amount, in half powers of ten.")
+    audience = ArrayField(models.CharField(max_length=160), default=list, help_text="Who may see it: g:GROUP, u:USER.")
     reversibility = models.CharField(max_length=15, help_text="read, reversible, compensable, irreversible")
     blast = models.JSONField(default=dict, help_text="count, money, recipients")
     risk = models.CharField(max_length=10, default="medium", help_text="low, medium, high")
@@ -129,6 +174,16 @@ class Decision(models.Model):
             models.Index(fields=["-resolved_at", "id"], name="decision_done", condition=~models.Q(state="open")),
             models.Index(fields=["-opened_at", "id"], name="decision_opened"),
             models.Index(fields=["tx"], name="decision_tx"),
+            models.Index(fields=["kind", "due_at", "id"], name="decision_open_kind", condition=OPEN),
+            models.Index(fields=["kind", "-resolved_at", "id"], name="decision_done_kind", condition=SETTLED),
+            models.Index(
+                fields=["tool", "mission_type", "band", "-resolved_at"], name="decision_alike", condition=SETTLED
+            ),
+            models.Index(
+                fields=["tool", "subject", "-resolved_at"], name="decision_subject", condition=SETTLED & ~Q(subject="")
+            ),
+            GinIndex(fields=["audience"], name="decision_audience", fastupdate=False),
+            GinIndex(fields=["audience"], name="decision_audience_open", fastupdate=False, condition=OPEN),
         ]
 
     def __str__(self) -> str:
@@ -143,6 +198,11 @@ class Decision(models.Model):
     def open_tiers(self) -> list[Tier]:
         """The tiers whose turn it is, in order; reads the tiers as loaded."""
         return [tier for tier in self.tiers.all() if tier.state == TierState.OPEN]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is approved and its mission has yet to be told."""
+        return self.state == DecisionState.APPROVED and self.hold_until is not None and self.released_at is None
 
     @property
     def open_tier(self) -> Tier | None:
@@ -190,11 +250,19 @@ class Vote(models.Model):
     reason_code = models.CharField(max_length=50, blank=True)
     choice = models.CharField(max_length=50, blank=True)
     reference = models.CharField(max_length=200, blank=True)
+    answer = models.JSONField(null=True, help_text="The answer to a question: text, or what its schema says.")
+    edited_from = models.JSONField(null=True, help_text="The arguments as they were before this vote changed them.")
+    edited_args = models.JSONField(null=True, help_text="The arguments as this vote changed them.")
+    again = models.PositiveSmallIntegerField(default=0, help_text="How many votes on this digest were taken back.")
+    looked_seconds = models.FloatField(null=True, help_text="From the voter's first look at this digest to the vote.")
+    evidence_opened = models.PositiveSmallIntegerField(null=True, help_text="How many pieces the voter had opened.")
     channel = models.CharField(max_length=20, help_text="console, api")
     cast_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["decision", "digest", "voter", "tier"], name="vote_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["decision", "digest", "voter", "tier", "again"], name="vote_once"),
+        ]
         indexes = [models.Index(fields=["mission_id", "tx"], name="vote_mission")]
 
     def __str__(self) -> str:

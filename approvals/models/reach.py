@@ -4,7 +4,8 @@ theirs for now. Lists of decisions ask by it; a single vote is judged by `approv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,21 @@ from approvals.models.tier import TierApprover
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+
+def group_token(name: str) -> str:
+    """How the members of a group stand in `Decision.audience`."""
+    return f"g:{name}"
+
+
+def person_token(user_id: int) -> str:
+    """How one person stands in `Decision.audience`: who asked, who voted, who sits in a tier."""
+    return f"u:{user_id}"
+
+
+def seat_token(user_id: int) -> str:
+    """How a person's own seat stands there, which a delegate may take."""
+    return f"s:{user_id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +45,21 @@ class Route:
 def routes(user: User, groups: Sequence[str]) -> list[Route]:
     """The standing of a person in these groups, then one for each delegation in force. One statement, or two."""
     own = Route(seats=Q(group__in=groups) | Q(person=user), people=(user.pk,))
+    return [own, *map(_given, _in_force(user))]
+
+
+def _in_force(user: User) -> QuerySet[Delegation]:
     given = Delegation.objects.in_force().filter(receiver=user).order_by("starts_at", "pk")
-    return [own, *map(_given, given.prefetch_related("giver__groups"))]
+    return given.prefetch_related("giver__groups")
+
+
+def _groups_given(delegation: Delegation) -> set[str]:
+    names = {group.name for group in delegation.giver.groups.all()}
+    return names.intersection(delegation.groups) if delegation.groups else names
 
 
 def _given(delegation: Delegation) -> Route:
-    names = {group.name for group in delegation.giver.groups.all()}
-    groups = names.intersection(delegation.groups) if delegation.groups else names
-    seats = Q(group__in=groups)
+    seats = Q(group__in=_groups_given(delegation))
     if not delegation.groups:
         seats |= Q(person=delegation.giver_id)
     if delegation.decision_id is not None:
@@ -44,18 +67,23 @@ def _given(delegation: Delegation) -> Route:
     return Route(seats=seats, people=(delegation.receiver_id, delegation.giver_id), giver=delegation.giver_id)
 
 
-def asked(user: User, groups: Sequence[str]) -> Exists:
-    """Condition on a decision: some tier of it names a seat that this person may vote from."""
-    seats = Q(pk__in=[])
-    for route in routes(user, groups):
-        seats |= route.seats
-    return Exists(TierApprover.objects.filter(seats, decision=OuterRef("pk")))
+def tokens(user: User, groups: Iterable[str]) -> tuple[list[str], list[uuid.UUID]]:
+    """How a person stands in `Decision.audience`, also in another's place, and the decisions that were handed on."""
+    own, handed_on = {person_token(user.pk), *map(group_token, groups)}, list[uuid.UUID]()
+    for delegation in _in_force(user):
+        if delegation.decision_id is not None:
+            handed_on.append(delegation.decision_id)
+            continue
+        own.update(map(group_token, _groups_given(delegation)))
+        if not delegation.groups:
+            own.add(seat_token(delegation.giver_id))
+    return sorted(own), handed_on
 
 
-def waiting_seats(user: User, votes: QuerySet[Any]) -> QuerySet[TierApprover]:
+def waiting_seats(user: User, groups: Iterable[str], votes: QuerySet[Any]) -> QuerySet[TierApprover]:
     """The open seats that this person may vote from now: not behind the request, and no vote in the way."""
     mine = Q(pk__in=[])
-    for route in routes(user, list(user.groups.values_list("name", flat=True))):
+    for route in routes(user, list(groups)):
         free = Q(route.seats, ~Exists(_in_the_way(votes, route.people)))
         mine |= free if route.giver is None else Q(free, ~_behind(route.giver))
     return TierApprover.objects.filter(mine, ~_behind(user.pk), open=True)
@@ -69,8 +97,8 @@ def _in_the_way(votes: QuerySet[Any], people: Sequence[int]) -> QuerySet[Any]:
 
 
 def _behind(user: int) -> Q:
-    """Seats of decisions that this user asked for, or whose mission they started."""
-    return Q(decision__requested_by=user) | Q(decision__mission__brief__started_by=user)
+    """Seats of decisions that this user asked for or edited; who started the mission asked for what it asks."""
+    return Q(decision__requested_by=user) | Q(decision__editors__contains=[user])
 
 
 def waiting_for(name: str) -> Exists:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import calendar_api, delegation_api, policy_api, policy_change_api
+from approvals.web import calendar_api, deeds_api, delegation_api, policy_api, policy_change_api
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
 from approvals.web.budgets_api import BudgetsView, BudgetView
-from approvals.web.external_api import WithdrawView
 from approvals.web.simulation_api import DifferencesView, ReplayView, SimulateView, TryView
 from approvals.web.webhooks_api import DeliveriesView, FollowView, RedeliverView, WebhooksView, WebhookView
 
@@ -21,7 +20,6 @@ urlpatterns = [
     path("decisions/<uuid:decision_id>/votes", VotesView.as_view(), name="api-votes"),
     path("decisions/<uuid:decision_id>/claim", ClaimView.as_view(), name="api-claim"),
     path("decisions/<uuid:decision_id>/release", ReleaseView.as_view(), name="api-release"),
-    path("decisions/<uuid:decision_id>/withdraw", WithdrawView.as_view(), name="api-withdraw"),
     path("missions/<uuid:uid>/follow", FollowView.as_view(), name="api-follow"),
     path("webhooks", WebhooksView.as_view(), name="api-webhooks"),
     path("webhooks/<int:webhook_id>", WebhookView.as_view(), name="api-webhook"),
@@ -37,6 +35,12 @@ urlpatterns = [
     path("delegations/<uuid:delegation_id>", delegation_api.DelegationView.as_view(), name="api-delegation"),
     path("calendars", calendar_api.CalendarsView.as_view(), name="api-calendars"),
     path("calendars/<slug:calendar>", calendar_api.CalendarView.as_view(), name="api-calendar"),
+    path("decisions/bulk-votes", deeds_api.BulkVotesView.as_view(), name="api-bulk-votes"),
+    path("decisions/<uuid:decision_id>/comments", deeds_api.CommentsView.as_view(), name="api-comments"),
+    path("decisions/<uuid:decision_id>/undo", deeds_api.UndoView.as_view(), name="api-undo"),
+    path("decisions/<uuid:decision_id>/withdraw", deeds_api.WithdrawView.as_view(), name="api-withdraw"),
+    path("decisions/<uuid:decision_id>/looks", deeds_api.LooksView.as_view(), name="api-looks"),
+    path("decisions/<uuid:decision_id>/similar", deeds_api.PrecedentsView.as_view(), name="api-similar"),
     path("missions/<uuid:uid>/decisions", MissionDecisionsView.as_view(), name="api-mission-decisions"),
     path("policies", policy_api.PoliciesView.as_view(), name="api-policies"),
     path("policies/<slug:name>/mode", policy_change_api.ModeView.as_view(), name="api-policy-mode"),

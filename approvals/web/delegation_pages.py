@@ -12,7 +12,7 @@ from django.shortcuts import redirect
 from approvals import delegations
 from approvals.delegations import DelegationRefused
 from approvals.web.forms import VoteForm
-from approvals.web.pages import UNPROCESSABLE, answers_forms, person, show, visible
+from approvals.web.sheet import UNPROCESSABLE, answers_forms, person, show, visible
 from missions.engine.clock import database_now
 
 SPANS = {"1": "a day", "3": "three days", "7": "a week", "14": "two weeks"}

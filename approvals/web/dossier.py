@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
 
-from approvals import quorum
+from approvals import bulk, queue, quorum
 from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote
 from approvals.roll import Roll
 from approvals.web import words
+from approvals.web.values import Value, value_of
 from approvals.web.words import Sign
 from missions.control import lineage
 from missions.engine import history
@@ -25,25 +25,15 @@ from missions.engine.clock import database_now
 from missions.engine.record import OF_CONTROLS
 from missions.models import Effect, EffectState, Entry, Kind
 
-SHOWN = 1500  # characters of one value; the rest is in the JSON that the page links to
 FIELDS_SHOWN = 100
 NAMES_SHOWN = 8
-LINE = 200  # characters; longer values are set as a block
 # Facts that are told elsewhere.
-INTERNAL = {"account", "clearance", "differs", "path", "chapter", "round", "tool", "agent", "tool_title", "compensate"}
+INTERNAL = {
+    "account", "agent", "chapter", "clearance", "compensate", "covered", "differs", "path", "round", "supersedes",
+    "tool", "tool_title",
+}
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
 LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One named value for people."""
-
-    label: str
-    text: str
-    name: str = ""
-    is_block: bool = False  # several lines, kept as they are
-    left_out: int = 0  # characters that are not shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +63,7 @@ class Row:
     group: str
     votes: int
     need: int
+    may_bulk: bool
     late: bool
     claimant: str
     by: str
@@ -92,7 +83,7 @@ def _row(decision: Decision, roll: Roll, now: dt.datetime) -> Row:
         decision=decision, kind=words.KINDS[decision.kind], state=words.STATES[decision.state],
         reversibility=words.REVERSIBILITY[decision.reversibility], risk=words.RISKS[decision.risk],
         group=", ".join(tier.label for tier in tiers), votes=sum(len(tally.of(tier.order)) for tier in tiers),
-        need=sum(tier.quorum for tier in tiers), late=late,
+        need=sum(tier.quorum for tier in tiers), late=late, may_bulk=not bulk.why_not(decision),
         claimant=holder.get_username() if holder else "", by=", ".join((decision.resolution or {}).get("by", ())),
     )
 
@@ -176,7 +167,7 @@ def options(decision: Decision) -> list[Option]:
 
 def is_engines_own(decision: Decision) -> bool:
     """Whether the engine asks, so that only its choices are an answer: rejecting them all would say nothing."""
-    asks = decision.kind in words.ENGINES_OWN or decision.path.startswith(OF_CONTROLS)
+    asks = decision.kind in queue.ENGINES_OWN or decision.path.startswith(OF_CONTROLS)
     return asks and bool(decision.choices)
 
 
@@ -191,71 +182,13 @@ def asked_after(decision: Decision) -> int:
     return before if before and lineage.holds(mission, before) else 0
 
 
-def value_of(name: str, value: Any, title: Any = None) -> Value:
-    """A JSON value in words: yes and no, text as it is, plain lists with commas, the rest as indented JSON."""
-    text = _text(value)
-    known_as = (title if isinstance(title, str) else "") or name.replace("_", " ").capitalize()
-    return Value(
-        label=known_as, name="" if known_as.casefold().replace(" ", "_") == name.casefold() else name,
-        text=text[:SHOWN], is_block="\n" in text or len(text) > LINE, left_out=max(0, len(text) - SHOWN),
-    )
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str | int | float):
-        return str(value)
-    if isinstance(value, list) and all(isinstance(one, str | int | float) for one in value):
-        return ", ".join(_text(one) for one in value)
-    if isinstance(value, list) and all(isinstance(one, dict) and _is_flat(one) for one in value):
-        return "\n".join(" · ".join(f"{name.replace('_', ' ')} {_text(one[name])}" for name in one) for one in value)
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _is_flat(value: dict[str, Any]) -> bool:
-    return not any(isinstance(one, dict | list) for one in value.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exhibit:
-    """A piece of evidence."""
-
-    title: str
-    seq: int | None  # of the mission's entry that holds it
-    by_agent: bool
-    values: list[Value]
-
-
-def evidence(decision: Decision) -> list[Exhibit]:
-    """What the request rests on: as it was given, or as the mission's journal recorded it."""
-    items = [item for item in decision.evidence[:FIELDS_SHOWN] if isinstance(item, dict)]
-    seqs = [item["seq"] for item in items if isinstance(item.get("seq"), int)]
-    entries = Entry.objects.filter(mission_id=decision.mission_id, seq__in=seqs) if decision.mission_id else []
-    recorded = {entry.seq: entry.payload for entry in history.decode(list(entries))}
-    return [_exhibit(item, recorded) for item in items]
-
-
-def _exhibit(item: dict[str, Any], recorded: dict[int, dict[str, Any]]) -> Exhibit:
-    title = next((str(item[name]) for name in ("title", "name", "source", "tool") if item.get(name)), "Evidence")
-    rest = {name: value for name, value in item.items() if name not in GIVEN and value not in ("", None, title)}
-    seq = item.get("seq")
-    result = recorded.get(seq, {}).get("result") if isinstance(seq, int) else None
-    if result is not None:
-        rest |= result if isinstance(result, dict) else {"result": result}
-    return Exhibit(
-        title=title, seq=seq if isinstance(seq, int) else None, by_agent=item.get("author") == "agent",
-        values=[value_of(name, value) for name, value in itertools.islice(rest.items(), FIELDS_SHOWN)],
-    )
-
-
 def aftermath(decision: Decision) -> str:
     """What came of an approval; an approved action that still waits is never shown as done."""
     mission = decision.mission
     if decision.state != DecisionState.APPROVED or mission is None:
         return ""
+    if decision.is_held:
+        return "Approved, waiting to run: the mission is told when the time to undo it is over."
     place = {"mission_id": mission.pk, "timeline": decision.timeline, "path": decision.path}
     effect = Effect.objects.filter(**place).order_by("-generation").first() if decision.path else None
     if effect is not None:

@@ -133,30 +133,19 @@ def _problem(refused: external.KeyUsed | external.TooManyOpen | InvalidInput) ->
     return problem(status, refused.code, str(refused), **refused.facts)
 
 
-class WithdrawView(Endpoint):
-    """Taking a decision back."""
-
-    area = "opening"
-
-    @extend_schema(
-        operation_id="decisions_withdraw", request=WithdrawBody, responses={200: DecisionSerializer, **PROBLEMS}
-    )
-    def post(self, request: Request, decision_id: uuid.UUID) -> Response:
-        """Withdraw a decision that you opened from outside: 200 with the decision. Settled already: 409."""
-        person = caller(request)
-        seen: Decision | None = listing.seen(person, decision_id)
-        if seen is None:
-            raise problem(404, "unknown_decision", f"There is no decision {decision_id}, or you may not see it.")
-        body = WithdrawBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        try:
-            done = external.withdraw(seen, person, body.validated_data["reason"])
-        except external.NotTheOpener as refused:
-            raise problem(403, refused.code, str(refused)) from refused
-        now = told([found for found in [listing.seen(person, decision_id)] if found is not None])[0]
-        if not done and now["state"] != "withdrawn":
-            raise problem(
-                409, "decision_closed", "It is settled already. Nothing was changed.", state=now["state"],
-                resolution=now.get("resolution"), superseded_by=now.get("superseded_by"),
-            )
-        return Response(now)
+def take_back(request: Request, decision: Decision) -> Response:
+    """Withdraw a decision that the caller opened from outside: 200 with the decision. Settled already: 409."""
+    person = caller(request)
+    body = WithdrawBody(data=request.data)
+    body.is_valid(raise_exception=True)
+    try:
+        done = external.withdraw(decision, person, body.validated_data["reason"])
+    except external.NotTheOpener as refused:
+        raise problem(403, refused.code, str(refused)) from refused
+    now = told([found for found in [listing.seen(person, decision.pk)] if found is not None])[0]
+    if not done and now["state"] != "withdrawn":
+        raise problem(
+            409, "decision_closed", "It is settled already. Nothing was changed.", state=now["state"],
+            resolution=now.get("resolution"), superseded_by=now.get("superseded_by"),
+        )
+    return Response(now)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Q, QuerySet, TextChoices
+from django.db.models import Q, QuerySet, TextChoices
 
 from approvals.models import Decision, DecisionKind, DecisionState
-from approvals.models.decision import DecisionQuerySet
-from missions.engine.clock import database_now
+from approvals.models.decision import DecisionQuerySet, groups_of
 from missions.models.fields import DatabaseNow
 from missions.web.pagination import cursor_of, limit_of, place_of
 from missions.web.parsers import text_fault
@@ -26,6 +25,7 @@ DUE_SOON = dt.timedelta(hours=4)
 WORD, QUARTER = 1 << 32, 4  # a uuid travels in a cursor as four 32-bit numbers
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 SEARCH_LENGTH = 200
+COUNTED = 1000  # no count goes further: a page says "999+"
 
 
 class View(TextChoices):
@@ -36,18 +36,20 @@ class View(TextChoices):
     UNCLAIMED = "unclaimed", "Unclaimed"  # open, and nobody has taken it
     DUE_SOON = "due_soon", "Due soon"  # open, due within four hours or overdue
     IN_DOUBT = "in_doubt", "In doubt"  # open: did this effect happen
+    POLICY_CHANGES = "policy_changes", "Policy changes"  # open: may this policy come into force
     OPEN = "open", "All open"  # everything open that I may see
     DONE = "done", "Done"  # settled
 
 
-def of_view(user: User, view: View) -> DecisionQuerySet:
-    """The decisions of a saved view, as this person sees it."""
-    seen = Decision.objects.visible_to(user)
+def of_view(user: User, view: View, groups: frozenset[str] | None = None) -> DecisionQuerySet:
+    """The decisions of a saved view, as this person sees it; `groups` are theirs, where they are known already."""
+    groups = groups_of(user) if groups is None else groups
+    if view == View.MY_TIERS and user.is_active:
+        return Decision.objects.for_voter(user, groups)  # who is asked sees what is asked
+    seen = Decision.objects.visible_to(user, groups)
     if view == View.DONE:
         return seen.exclude(state=DecisionState.OPEN)
     opened = seen.open()
-    if view == View.MY_TIERS:
-        return opened.for_voter(user)
     if view == View.MINE:
         return opened.claimed().filter(claimed_by=user)
     if view == View.UNCLAIMED:
@@ -56,19 +58,15 @@ def of_view(user: User, view: View) -> DecisionQuerySet:
         return opened.filter(due_at__lte=DatabaseNow() + DUE_SOON)
     if view == View.IN_DOUBT:
         return opened.filter(kind=DecisionKind.IN_DOUBT)
+    if view == View.POLICY_CHANGES:
+        return opened.filter(kind=DecisionKind.POLICY_CHANGE)
     return opened
 
 
 def counts(user: User) -> dict[str, int]:
-    """How many decisions each view of open ones holds for this person."""
-    opened = Decision.objects.visible_to(user).open()
-    soon, claimed = database_now() + DUE_SOON, Q(claimed_by__isnull=False, claimed_until__gt=DatabaseNow())
-    found: dict[str, int] = opened.aggregate(
-        mine=Count("pk", filter=claimed & Q(claimed_by=user)), unclaimed=Count("pk", filter=~claimed),
-        due_soon=Count("pk", filter=Q(due_at__lte=soon)), in_doubt=Count("pk", filter=Q(kind=DecisionKind.IN_DOUBT)),
-        open=Count("pk"),
-    )
-    return {**found, View.MY_TIERS: opened.for_voter(user).count()}
+    """How many decisions each view of open ones holds for this person, counted up to `COUNTED`."""
+    groups = groups_of(user)
+    return {view: of_view(user, view, groups).order_by()[:COUNTED].count() for view in View if view != View.DONE}
 
 
 def filtered(rows: DecisionQuerySet, params: Mapping[str, str]) -> DecisionQuerySet:
@@ -80,7 +78,7 @@ def filtered(rows: DecisionQuerySet, params: Mapping[str, str]) -> DecisionQuery
     if tier := _text(params, "tier"):
         rows = rows.waiting_for(tier)
     if text := _text(params, "q").strip()[:SEARCH_LENGTH]:
-        rows = rows.filter(Q(sentence__icontains=text) | Q(mission__brief__title__icontains=text))
+        rows = rows.filter(searched__icontains=text)
     return rows
 
 
@@ -110,23 +108,32 @@ class Order:
 
     field: str
     latest_first: bool
+    may_lack: bool = False  # whether rows without the time exist
 
     def apply(self, rows: QuerySet[Decision]) -> QuerySet[Decision]:
         """The rows in this order."""
         return rows.order_by(f"-{self.field}" if self.latest_first else self.field, "pk")
 
-    def after(self, rows: QuerySet[Decision], cursor: str) -> QuerySet[Decision]:
-        """The rows that follow a cursor. Raises Problem (400)."""
-        if not cursor:
-            return rows
-        has_time, micros, *words = place_of(cursor, 2 + QUARTER)
-        last = _uuid_of(words)
-        if not has_time:
-            return rows.filter(**{f"{self.field}__isnull": True, "pk__gt": last})
-        at = _moment(micros)
+    def take(self, rows: QuerySet[Decision], cursor: str, most: int) -> list[Decision]:
+        """The first rows after a cursor. Raises Problem (400).
+
+        Rows with the time and those without are read apart: each is a range of the index, which their union is not.
+        """
+        timed, lacking = rows.filter(**{f"{self.field}__isnull": False}), rows.none()
+        if self.may_lack:
+            lacking = rows.filter(**{f"{self.field}__isnull": True}).order_by("pk")
+        if cursor:
+            has_time, micros, *words = place_of(cursor, 2 + QUARTER)
+            if not has_time:
+                return list(lacking.filter(pk__gt=_uuid_of(words))[:most])
+            timed = self._beyond(timed, _moment(micros), _uuid_of(words))
+        found = list(self.apply(timed)[:most])
+        return found if len(found) == most else [*found, *lacking[: most - len(found)]]
+
+    def _beyond(self, rows: QuerySet[Decision], at: dt.datetime, last: uuid.UUID) -> QuerySet[Decision]:
         beyond = "lt" if self.latest_first else "gt"
-        later = Q(**{f"{self.field}__{beyond}": at}) | Q(**{self.field: at, "pk__gt": last})
-        return rows.filter(later | Q(**{f"{self.field}__isnull": True}))
+        place = Q(**{f"{self.field}__{beyond}": at}) | Q(**{self.field: at, "pk__gt": last})
+        return rows.filter(place, **{f"{self.field}__{beyond}e": at})  # the last is what the index goes by
 
     def place(self, row: Decision) -> tuple[int, ...]:
         """Where a row stands, for a cursor."""
@@ -135,7 +142,7 @@ class Order:
         return (int(at is not None), micros, *_words_of(row.pk))
 
 
-BY_DUE = Order(field="due_at", latest_first=False)
+BY_DUE = Order(field="due_at", latest_first=False, may_lack=True)
 BY_END = Order(field="resolved_at", latest_first=True)
 BY_OPENING = Order(field="opened_at", latest_first=True)
 
@@ -172,8 +179,8 @@ def page(user: User, params: Mapping[str, str], *, view: View | None, mission_id
     if mission_id is not None:
         rows = rows.filter(mission_id=mission_id)
     order, limit = _order(view, params), limit_of(params)
-    chosen = order.after(order.apply(rows), params.get("cursor", ""))
-    found = list(with_details(chosen)[: limit + 1])
+    keys = [row.pk for row in order.take(rows.only("pk", order.field), params.get("cursor", ""), limit + 1)]
+    found = _in_order(with_details(Decision.objects.filter(pk__in=keys)), keys)  # joined only once they are few
     more = len(found) > limit
     return Page(rows=found[:limit], next=cursor_of(*order.place(found[limit - 1])) if more else None)
 
@@ -196,3 +203,13 @@ def seen(user: User, decision_id: uuid.UUID) -> Decision | None:
     rows: Any = with_details(Decision.objects.visible_to(user))
     found: Decision | None = rows.filter(pk=decision_id).first()
     return found
+
+
+def seen_of(user: User, wanted: list[uuid.UUID]) -> list[Decision]:
+    """Those of these decisions that this person may see, with their details, in the order given."""
+    return _in_order(with_details(Decision.objects.visible_to(user).filter(pk__in=wanted)), wanted)
+
+
+def _in_order(rows: QuerySet[Decision], keys: list[uuid.UUID]) -> list[Decision]:
+    found = {row.pk: row for row in rows}
+    return [found[key] for key in dict.fromkeys(keys) if key in found]

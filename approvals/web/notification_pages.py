@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from approvals.models import NotificationChoice
 from approvals.outbound import choices
 from approvals.web.outbound_forms import TimesForm, chosen, matrix
-from approvals.web.pages import person
+from approvals.web.sheet import person
 from missions.errors import InvalidInput
 
 FIELDS = ("time_zone", "digest_every", "digest_at", "quiet_from", "quiet_until")

@@ -6,9 +6,7 @@ renders the page again with what was typed. What a person may not see is a 404.
 
 from __future__ import annotations
 
-import functools
 import uuid
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,36 +14,32 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.exceptions import BadRequest
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from approvals import queue, quorum, refusals, votes
-from approvals.models import Decision, DecisionKind, TierState
+from approvals import ballots, queue, quorum, refusals, votes
+from approvals.models import Decision, DecisionKind, TierState, VoteVerdict
 from approvals.web import dossier, listing, words
-from approvals.web.forms import VoteForm
+from approvals.web.forms import VoteForm, answer_form
 from approvals.web.listing import View
-from missions.web import differing
-from missions.web.access import may_steer
+from approvals.web.sheet import (
+    STAYS,
+    UNPROCESSABLE,
+    answers_forms,
+    context_of,
+    is_fragment,
+    person,
+    refused,
+    show,
+    visible,
+)
 from missions.web.problems import Problem
+from missions.web.schema_form import SchemaForm
 
-SEE_OTHER, FORBIDDEN, CONFLICT, UNPROCESSABLE = 303, 403, 409, 422
-FormView = Callable[[HttpRequest, uuid.UUID], HttpResponse]
-
-
-def answers_forms(view: FormView) -> FormView:
-    """The view behind a decision's form. A GET of its address, as by a reload, leads back to the decision."""
-
-    @require_http_methods(["GET", "HEAD", "POST"])
-    @login_required
-    @functools.wraps(view)
-    def answer(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
-        if request.method != "POST":
-            return redirect("decision", decision_id)
-        return view(request, decision_id)
-
-    return answer
+SEE_OTHER = 303
+ROWS = "25"  # on a page of the queue, unless its address says otherwise; at most 100
 
 
 @require_safe
@@ -55,23 +49,25 @@ def queue_page(request: HttpRequest) -> HttpResponse:
     user = person(request)
     try:
         view = listing.view_of(request.GET) or View.MY_TIERS
-        page = listing.page(user, request.GET, view=view)
+        page = listing.page(user, {"limit": ROWS, **request.GET.dict()}, view=view)
     except Problem as problem:
         raise BadRequest(problem.text) from problem
     context = {
-        "view": view, "tabs": _tabs(view, listing.counts(user)), "rows": dossier.rows(page.rows),
+        "view": view, "tabs": _tabs(view, listing.counts(user)), "rows": (rows := dossier.rows(page.rows)),
+        "may_bulk": view == View.MY_TIERS and any(row.may_bulk for row in rows),
         "kinds": DecisionKind.choices, "kind": request.GET.get("kind", ""), "q": request.GET.get("q", ""),
         "filtered": any(request.GET.get(name) for name in ("q", "kind", "tier", "state")),
         "next_url": _with(request, cursor=page.next) if page.next else "", "is_first": "cursor" not in request.GET,
         "here": request.get_full_path(), "groups": list(user.groups.values_list("name", flat=True)),
     }
-    return render(request, "approvals/queue.html#list" if _fragment(request) else "approvals/queue.html", context)
+    return render(request, "approvals/queue.html#list" if is_fragment(request) else "approvals/queue.html", context)
 
 
 def _tabs(current: View, counts: dict[str, int]) -> list[dict[str, Any]]:
     """The saved views as links, with how many each holds (the settled ones are not counted)."""
     return [
         {"view": view, "label": view.label, "count": counts.get(view), "current": view == current,
+         "more": counts.get(view) == listing.COUNTED,
          "url": f"{reverse('queue')}?{urlencode({'view': view.value})}"}
         for view in View
     ]
@@ -79,12 +75,6 @@ def _tabs(current: View, counts: dict[str, int]) -> list[dict[str, Any]]:
 
 def _with(request: HttpRequest, **changes: str) -> str:
     return f"{request.path}?{urlencode({**request.GET.dict(), **changes})}"
-
-
-def _fragment(request: HttpRequest) -> bool:
-    """Whether htmx asks for a part of the page; a restored history entry wants all of it."""
-    htmx: Any = getattr(request, "htmx", None)
-    return bool(htmx) and not htmx.history_restore_request
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -95,57 +85,46 @@ def decision_page(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     A POST changes nothing either: it brings along what was typed, which has no place in an address.
     """
     decision = visible(request, decision_id)
-    if _fragment(request):
-        return render(request, "approvals/decision.html#dossier", _context(request, decision))
+    if is_fragment(request):
+        return render(request, "approvals/decision.html#dossier", context_of(request, decision))
     return show(request, decision, VoteForm(request.POST))
-
-
-def show(
-    request: HttpRequest, decision: Decision, form: VoteForm, *, status: int = 200,
-    errors: dict[str, str] | None = None, problem: dict[str, str] | None = None,
-) -> HttpResponse:
-    """The whole page, with what was typed and what came of it."""
-    typed = {name: form[name].value() or "" for name in ("comment", "reason_code", "choice", "reference")}
-    context = {
-        **_context(request, decision), "typed": typed, "errors": errors or {}, "problem": problem,
-        "form_error": (errors or {}).get("verdict") or (errors or {}).get("digest"), "reasons": words.REASONS.items(),
-    }
-    return render(request, "approvals/decision.html", context, status=status)
-
-
-def _context(request: HttpRequest, decision: Decision) -> dict[str, Any]:
-    """What every part of the page needs."""
-    [row] = dossier.rows([decision])
-    return {
-        "decision": decision, "row": row, "stages": dossier.stages(decision), "arguments": dossier.arguments(decision),
-        "known": dossier.known(decision),
-        "differs": differing.rows(decision.facts.get("differs")), "evidence": dossier.evidence(decision),
-        "undo": words.UNDO[decision.reversibility], "heading": words.HEADINGS.get(decision.kind, ""),
-        "options": dossier.options(decision), "engines_own": dossier.is_engines_own(decision),
-        "roll_back_to": dossier.asked_after(decision) if may_steer(person(request)) else 0,
-        "aftermath": dossier.aftermath(decision), "time_limits": list(dossier.time_limits(decision)),
-        "why_not": quorum.why_not(person(request), decision) if decision.is_open else None,
-        "verdict_words": words.VOTED, "is_mine": row.claimant == person(request).get_username(),
-    }
 
 
 @answers_forms
 def vote(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     """Cast a vote and go on to the next decision; an irreversible action is restated and confirmed first."""
     decision, form = visible(request, decision_id), VoteForm(request.POST)
+    typed = _typed_answer(request, decision)
     if not form.is_valid():
         errors = {name: " ".join(map(str, texts)) for name, texts in form.errors.items()}
-        return show(request, decision, form, status=UNPROCESSABLE, errors=errors)
+        return show(request, decision, form, status=UNPROCESSABLE, errors=errors, answer=typed)
     sent = form.cleaned_data
+    if typed is not None and sent["verdict"] == VoteVerdict.APPROVE and not typed.is_valid():
+        return show(request, decision, form, status=UNPROCESSABLE, answer=typed)
     if _wants_confirmation(decision, sent, person(request)):
-        return render(request, "approvals/confirm.html", {**_context(request, decision), "sent": sent})
+        return render(request, "approvals/confirm.html", {**context_of(request, decision), "sent": sent})
     ballot = {name: sent[name] for name in ("verdict", "digest", "choice", "reason_code", "comment", "reference")}
     try:
-        result = votes.cast(decision_id, person(request), **ballot, channel="console")
+        answer = _answer(decision, sent, typed, seconds="second" in request.POST)
+        result = votes.cast(decision_id, person(request), **ballot, answer=answer, channel="console")
     except refusals.VoteRefused as refusal:
-        return _refused(request, visible(request, decision_id), form, refusal)
+        return refused(request, visible(request, decision_id), form, refusal)
     messages.success(request, _told(decision, result))
-    return _onward(request)
+    return _onward(request, decision_id)
+
+
+def _typed_answer(request: HttpRequest, decision: Decision) -> SchemaForm | None:
+    """What was typed into the form of an answer; None where there is no such form."""
+    return answer_form(decision, request.POST) if "second" not in request.POST else None
+
+
+def _answer(decision: Decision, sent: dict[str, Any], typed: SchemaForm | None, *, seconds: bool) -> Any:
+    """The answer to a question as data; whoever seconds one gives the first voter's again."""
+    if sent["verdict"] != VoteVerdict.APPROVE or decision.answers.get("form") not in ("text", "schema"):
+        return None
+    if seconds and (made := ballots.first_answer(decision)) is not None:
+        return made.answer
+    return typed.value() if typed is not None else sent["answer"]
 
 
 def _wants_confirmation(decision: Decision, sent: dict[str, Any], user: User) -> bool:
@@ -153,17 +132,6 @@ def _wants_confirmation(decision: Decision, sent: dict[str, Any], user: User) ->
     unconfirmed = sent["confirmed"] != decision.digest and sent["digest"] == decision.digest
     irreversible = decision.reversibility == "irreversible" and sent["verdict"] == "approve"
     return irreversible and unconfirmed and decision.is_open and quorum.why_not(user, decision) is None
-
-
-def _refused(
-    request: HttpRequest, decision: Decision, form: VoteForm, refusal: refusals.VoteRefused
-) -> HttpResponse:
-    """The page with the refusal on top, and everything that was typed."""
-    if isinstance(refusal, refusals.BadVote):
-        errors = {error["field"]: error["message"] for error in refusal.errors}
-        return show(request, decision, form, status=UNPROCESSABLE, errors=errors)
-    status = FORBIDDEN if isinstance(refusal, refusals.NotEligible) else CONFLICT
-    return show(request, decision, form, status=status, problem={"code": refusal.code, "text": str(refusal)})
 
 
 def _told(decision: Decision, result: votes.CastResult) -> str:
@@ -179,10 +147,14 @@ def _told(decision: Decision, result: votes.CastResult) -> str:
     return f"{done}: {words.plain(decision.sentence)}"
 
 
-def _onward(request: HttpRequest) -> HttpResponse:
-    """On to the next decision that waits for this person, else back to the queue."""
-    following = listing.BY_DUE.apply(listing.of_view(person(request), View.MY_TIERS)).first()
-    target = reverse("decision", args=[following.pk]) if following else reverse("queue")
+def _onward(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
+    """On to the next decision that waits for this person, else back to the queue; or back here, for who wants that."""
+    if STAYS in request.POST or request.session.get(STAYS):
+        request.session[STAYS] = request.POST.get(STAYS) == "on"
+    if request.POST.get(STAYS) == "on":
+        return HttpResponse(status=SEE_OTHER, headers={"Location": reverse("decision", args=[decision_id])})
+    following = listing.BY_DUE.take(listing.of_view(person(request), View.MY_TIERS), "", 1)
+    target = reverse("decision", args=[following[0].pk]) if following else reverse("queue")
     return HttpResponse(status=SEE_OTHER, headers={"Location": target})
 
 
@@ -193,7 +165,7 @@ def claim(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     try:
         taken = queue.claim(decision_id, person(request))
     except refusals.VoteRefused as refusal:
-        return _refused(request, visible(request, decision_id), VoteForm(request.POST), refusal)
+        return refused(request, visible(request, decision_id), VoteForm(request.POST), refusal)
     whose = f" You took it over from {taken.taken_from}." if taken.taken_from else ""
     messages.success(request, f"You have it for 15 minutes; others see that.{whose}")
     return redirect("decision", decision_id)
@@ -206,19 +178,7 @@ def release(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     try:
         queue.release(decision_id, person(request))
     except refusals.VoteRefused as refusal:
-        return _refused(request, visible(request, decision_id), VoteForm(request.POST), refusal)
+        return refused(request, visible(request, decision_id), VoteForm(request.POST), refusal)
     return redirect("decision", decision_id)
 
 
-def visible(request: HttpRequest, decision_id: uuid.UUID) -> Decision:
-    """The decision with its details. Raises Http404, also where this person may not see it."""
-    found = listing.seen(person(request), decision_id)
-    if found is None:
-        raise Http404("There is no such decision, or you may not see it.")
-    return found
-
-
-def person(request: HttpRequest) -> User:
-    """Who is signed in; every view here demands a sign-in first."""
-    assert isinstance(request.user, User)
-    return request.user

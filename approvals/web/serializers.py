@@ -10,7 +10,7 @@ from typing import Any, cast
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from approvals import votes
+from approvals import ballots
 from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote, VoteVerdict
 from approvals.quorum import may_vote, standing, tally
 from approvals.roll import Roll
@@ -28,14 +28,22 @@ class VoteBody(Body):
         max_length=150, required=False, allow_blank=True, default="",
         help_text="The open tier that is meant; by default the first that you may vote in.",
     )
-    reason_code = Text(max_length=votes.REASON_LENGTH, required=False, allow_blank=True, default="")
+    reason_code = Text(max_length=ballots.REASON_LENGTH, required=False, allow_blank=True, default="")
     comment = Text(
-        max_length=votes.COMMENT_LENGTH, required=False, allow_blank=True, default="",
+        max_length=ballots.COMMENT_LENGTH, required=False, allow_blank=True, default="",
         help_text="Needed to reject and to request changes.",
     )
     reference = Text(
-        max_length=votes.REFERENCE_LENGTH, required=False, allow_blank=True, default="",
+        max_length=ballots.REFERENCE_LENGTH, required=False, allow_blank=True, default="",
         help_text="Needed where an effect in doubt happened.",
+    )
+    edited_args = serializers.DictField(
+        required=False, allow_null=True, default=None,
+        help_text="Approve with these arguments instead: a new digest, earlier votes void, and others have to vote.",
+    )
+    answer = serializers.JSONField(
+        required=False, allow_null=True, default=None,
+        help_text="To a question: text of at most 4,000 characters, or an object that fits `answers.schema`.",
     )
 
 
@@ -173,10 +181,11 @@ class ResolutionShape(serializers.Serializer[Any]):
     choice = serializers.CharField(allow_blank=True)
     reference = serializers.CharField(allow_blank=True)
     edited_args = serializers.DictField(allow_null=True)
+    value = serializers.JSONField(allow_null=True, default=None, help_text="The answer to a question.")
 
 
 class DecisionSerializer(serializers.Serializer[Any]):
-    """A decision; `choices` and `resolution` are there only where there are some."""
+    """A decision; `choices`, `answers` and `resolution` are there only where there are some."""
 
     id = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=DecisionKind.choices)
@@ -186,7 +195,9 @@ class DecisionSerializer(serializers.Serializer[Any]):
     timeline = serializers.IntegerField()
     action = ActionShape()
     choices = ChoiceShape(many=True, required=False)
+    answers = serializers.DictField(required=False, help_text="Of a question: form (text, options, schema), schema.")
     digest = serializers.CharField()
+    edits = serializers.IntegerField(help_text="How often people changed the arguments.")
     reversibility = serializers.CharField(help_text="read, reversible, compensable, irreversible")
     blast = BlastShape()
     risk = serializers.CharField(help_text="low, medium, high")
@@ -197,6 +208,8 @@ class DecisionSerializer(serializers.Serializer[Any]):
     opened_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
+    hold_until = serializers.DateTimeField(allow_null=True, help_text="An approval can be undone until then.")
+    released_at = serializers.DateTimeField(allow_null=True, help_text="When the mission was told of a held approval.")
     claimed_by = serializers.SerializerMethodField(help_text="Whose claim runs; null where none does.")
     claimed_until = serializers.DateTimeField(allow_null=True)
     superseded_by = serializers.UUIDField(source="superseded_by_id", allow_null=True)
@@ -216,7 +229,7 @@ class DecisionSerializer(serializers.Serializer[Any]):
     def to_representation(self, decision: Decision) -> dict[str, Any]:
         """Leave out the optional members that say nothing."""
         shown = super().to_representation(decision)
-        for name in ("choices", "resolution"):
+        for name in ("choices", "answers", "resolution"):
             if not shown.get(name):
                 shown.pop(name, None)
         return shown

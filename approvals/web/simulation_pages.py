@@ -25,7 +25,7 @@ from approvals.simulation import candidates, comparing, rights, starting, trying
 from approvals.simulation.candidates import UnknownPolicy
 from approvals.web import simulation_findings as findings
 from approvals.web import simulation_words as words
-from approvals.web.pages import person
+from approvals.web.sheet import person
 from approvals.web.simulation_forms import ReplayForm, TryForm
 from missions.engine.clock import database_now
 from missions.errors import InvalidInput, KeyReused, UnknownMission

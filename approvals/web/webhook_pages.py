@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from approvals.models import Delivery, DeliveryState, Webhook
 from approvals.outbound import spreading, webhooks
 from approvals.web.outbound_forms import WebhookForm
-from approvals.web.pages import person
+from approvals.web.sheet import person
 from approvals.web.words import Sign
 from missions.errors import InvalidInput
 

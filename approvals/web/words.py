@@ -40,7 +40,6 @@ HEADINGS: dict[str, str] = {
     DecisionKind.ROLLBACK: "What could not be undone", DecisionKind.DIVERGENCE: "What no longer fits",
     DecisionKind.QUESTION: "What is asked", DecisionKind.BUDGET: "What is used up",
 }  # fmt: skip
-ENGINES_OWN = (DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBACK, DecisionKind.DIVERGENCE)
 # What each choice of the engine's own questions does; kind, then value.
 DOES: dict[tuple[str, str], str] = {
     (DecisionKind.IN_DOUBT, "happened"): "It counts as done, with the reference that you give. It is not called again.",

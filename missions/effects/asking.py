@@ -38,14 +38,14 @@ def asked_payload(
 
 def request_of(
     run: Run, path: str, asked: Json, intent: Intent, ruling: Ruling, *, choices: Sequence[Choice] = (),
-    facts: Json | None = None,
+    facts: Json | None = None, answers: Json | None = None,
 ) -> DecisionRequest:
     """The decision that an `asked` entry stands for."""
     return DecisionRequest(
         id=uuid.UUID(asked["decision"]), kind=asked["kind"], mission_id=run.claimed.id, attempt=run.claimed.attempt,
         timeline=run.claimed.timeline, intent=intent, sentence=asked["sentence"], ruling=ruling,
         digest=asked["digest"], evidence=tuple(run.evidence), choices=tuple(choices),
-        facts={**(facts or {}), "path": path},
+        facts={**(facts or {}), "path": path}, answers=answers or {},
     )
 
 

@@ -58,7 +58,7 @@ class ToolRun:
         self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self.took: float | None = None  # seconds of the last call
         self.charged = ""  # the key under which it is charged to period budgets
-        self._prepared = False
+        self._prepared: Json | None = None  # what `args` were checked from
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
             Phase.RULE: self._rule, Phase.ASK: lambda: consent.ask(self),
@@ -145,9 +145,12 @@ class ToolRun:
     # -- Before the call -----------------------------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
-        """Check the arguments against the tool's schema, once; its server may have to be asked for it."""
-        tries = 0
-        while not self._prepared:
+        """Check the arguments against the tool's schema, once; its server may have to be asked for it.
+
+        Those that people approved in the place of the author's are checked in their turn.
+        """
+        tries, wanted = 0, self.raw if self.progress.edited is None else self.progress.edited
+        while self._prepared is not wanted:
             try:
                 await self.spec.ready()
             except TryLater as error:
@@ -155,7 +158,7 @@ class ToolRun:
                 wake_at = self.later(error.retry_after_seconds, tries)
                 await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=wake_at))
                 continue
-            self.args, self._prepared = self.spec.check_args(self.raw), True
+            self.args, self._prepared = self.spec.check_args(wanted), wanted
 
     @property
     def intent(self) -> Intent:
@@ -179,11 +182,12 @@ class ToolRun:
     async def _rule(self) -> None:
         if await standing.settle(self):
             return
+        phase = "edited" if self.progress.recheck else "plan"
         ruling, intent = await intents.rule(self)
         looked_at: Json = {"budgets": list(intent.budgets)} if intent.budgets else {}
         behind = await evidence.rests_on(self, ruling)
         await self.record(
-            Kind.RULING, phase="plan", **ruling.as_json(), **looked_at, **behind, **intents.judged(self, ruling)
+            Kind.RULING, phase=phase, **ruling.as_json(), **looked_at, **behind, **intents.judged(self, ruling)
         )
         crashpoints.reach("after_ruling")
 

@@ -6,6 +6,7 @@ Acts of `missions.effects.call.ToolRun`; which question it is, its entry tells.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from missions.effects import asking, doubt, evidence, keys, standing
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
     from missions.effects.call import ToolRun
 
 
+def digest_of(op: ToolRun, basis: Sequence[Json]) -> str:
+    """The digest of the action as it would be done now; the same when it is asked for and when it is dispatched.
+
+    `basis` are the reads that it rests on, and stay the same in between.
+    """
+    edit: Json = {"edit": op.progress.edit} if op.progress.edit else {}
+    return keys.approval_digest(op.intent, op.sentence, {**edit, **_covered(basis)})
+
+
+def _covered(basis: Sequence[Json]) -> Json:
+    """What the digest covers of the evidence: sources and versions."""
+    return {"evidence": [[item["source"], item["version"]] for item in basis]} if basis else {}
+
+
 async def ask(op: ToolRun) -> None:
     """Open a decision where policy escalates the call."""
     ruling = op.progress.ruling
@@ -24,11 +39,9 @@ async def ask(op: ToolRun) -> None:
     basis = await evidence.at_hand(op)
     if basis is None:
         return
-    intent, sentence = op.intent, op.sentence
-    versions = {"evidence": [[item["source"], item["version"]] for item in basis]} if basis else {}
     asked = asking.asked_payload(
-        op.next_decision(), kind="action", sentence=sentence, ruling=ruling, round=op.progress.round + 1,
-        digest=keys.approval_digest(intent, sentence, versions),
+        op.next_decision(), kind="action", sentence=op.sentence, ruling=ruling, round=op.progress.round + 1,
+        digest=digest_of(op, basis),
     )
     rests: Json = {"evidence": basis} if basis else {}
     await op.record(Kind.ASKED, **asked, **rests)
@@ -40,7 +53,8 @@ async def await_answer(op: ToolRun) -> None:
     choices: tuple[Choice, ...] = ()
     facts: Json = {}
     if asked["kind"] == "action":
-        facts = op.progress.superseded
+        covered = _covered(asked.get("evidence", ()))
+        facts = {**op.progress.superseded, **({"covered": covered} if covered else {})}
     elif asked["kind"] == "in_doubt":
         if await doubt.settled_by_late_answer(op, uuid.UUID(asked["decision"])):
             return

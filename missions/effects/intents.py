@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from missions.effects import admission, charging, doubt, evidence, keys, standing
+from missions.effects import admission, charging, consent, doubt, evidence, keys, standing
 from missions.engine import codec, crashpoints
 from missions.engine.writes import OpenEffect
 from missions.governance import EffectClass, Intent, Json, Ruling, RulingOutcome, beyond_clearance, gate
@@ -25,13 +25,18 @@ EFFECTS_OFF = Ruling(outcome=RulingOutcome.DENY, reason="Effects are off in this
 
 
 async def rule(op: ToolRun) -> tuple[Ruling, Intent]:
-    """What policy says of the action, and what it was asked: with the period budgets that were looked at."""
+    """What policy says of the action, and what it was asked: with the period budgets that were looked at.
+
+    An action that people edited is ruled on anew, with their approval in hand.
+    """
     intent = op.intent
     if op.run.claimed.effects_off and op.spec.effect is not EffectClass.READ:
         return EFFECTS_OFF, intent
     if (beyond := beyond_clearance(intent)) is not None:
         return beyond, intent
     intent = await charging.informed(op)
+    if op.progress.recheck:
+        return await op.run.owner.in_database(_confirmed, op, intent), intent
     return await op.run.owner.in_database(gate().rule, intent), intent
 
 
@@ -46,6 +51,19 @@ def judged(op: ToolRun, ruling: Ruling) -> Json:
     if size > RULED_BYTES:
         told = {**told, "args": None, "args_bytes": size}
     return {"intent": told}
+
+
+def _confirmed(op: ToolRun, intent: Intent) -> Ruling:
+    """What policy says of exactly what is to be done, given the approval, if there is one; in a thread of its own.
+
+    The digest is that of the arguments in hand, not the one on record: what differs from the approval is refused.
+    """
+    approved = op.progress.approved
+    decision = uuid.UUID(approved["decision"]) if approved else None
+    digest = consent.digest_of(op, approved.get("evidence", ())) if approved else ""
+    confirm: Any = gate().confirm  # what was said when it was asked counts for nothing, and may be gone
+    confirmed: Ruling = confirm(intent, op.progress.ruling, decision, digest)
+    return confirmed
 
 
 async def open_effect(op: ToolRun) -> None:
@@ -78,13 +96,10 @@ async def stands(op: ToolRun) -> bool:
     if admission.stop_over(op) is not None:
         await op.put_off("People stopped it before the call was made.", 0.0)
         return False
-    progress, approved = op.progress, op.progress.approved or {}
-    decision = uuid.UUID(approved["decision"]) if approved else None
+    progress = op.progress
     confirmed: Ruling | None = beyond_clearance(op.intent)  # a tool's class may have changed since
     if confirmed is None:
-        confirmed = await op.run.owner.in_database(
-            gate().confirm, await charging.informed(op), progress.ruling, decision, approved.get("digest", "")
-        )
+        confirmed = await op.run.owner.in_database(_confirmed, op, await charging.informed(op))
     demanded = evidence.added(op, confirmed)
     if confirmed.outcome is not RulingOutcome.ALLOW or demanded:
         await _refused(op, demanded or confirmed.reason)

@@ -45,7 +45,10 @@ class Progress:
     round: int = 0  # of decisions, in-doubt ones included
     asked: Json = field(default_factory=dict)
     answer: Answer | None = None
-    approved: Json | None = None  # the `asked` entry that an approval answered
+    approved: Json | None = None  # the `asked` entry that an approval answered, with the digest that was approved
+    edited: Json | None = None  # the arguments that people approved in the place of the author's
+    edit: int = 0  # how often they changed them; part of what the digest covers
+    recheck: bool = False  # edited since policy last spoke
     generation: int = 1
     intent: Json | None = None
     deadline: dt.datetime | None = None
@@ -123,7 +126,7 @@ def moment(text: Any) -> dt.datetime:
 
 
 def _ruling(progress: Progress, payload: Json) -> None:
-    progress.ruling = Ruling.from_json(payload)
+    progress.ruling, progress.recheck = Ruling.from_json(payload), False
     progress.basis, progress.checked, progress.missing = list(payload.get("rests_on", ())), [], ""
     after = {RulingOutcome.ALLOW: Phase.INTEND, RulingOutcome.DENY: Phase.REFUSED, RulingOutcome.ESCALATE: Phase.ASK}
     progress.phase = after[progress.ruling.outcome]
@@ -146,11 +149,19 @@ def _answered(progress: Progress, payload: Json) -> None:
     elif progress.asked.get("kind") == "standing":
         _stood(progress)
     elif progress.answer.verdict == "approved":
-        progress.approved, progress.phase = progress.asked, Phase.INTEND
+        _approved(progress, progress.answer)
     elif progress.answer.verdict == "superseded":  # by a change of what is asked, or of what policy says of it
         progress.phase = Phase.RULE
     else:
         progress.phase = Phase.REFUSED
+
+
+def _approved(progress: Progress, answer: Answer) -> None:
+    """Consent to what was asked, or to other arguments, on which policy has to speak first."""
+    progress.approved, progress.phase = {**progress.asked, "digest": answer.digest}, Phase.INTEND
+    if answer.edited_args is not None:
+        progress.edited, progress.edit, progress.recheck = answer.edited_args, answer.edit, True
+        progress.phase = Phase.RULE
 
 
 def _supersede(progress: Progress, payload: Json) -> None:

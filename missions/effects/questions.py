@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from missions.effects import asking, keys
@@ -23,13 +24,13 @@ class Question:
 
     def __init__(
         self, run: Run, path: str, *, kind: str, sentence: str, details: Json, tiers: Sequence[Json],
-        choices: Sequence[Choice] = (), rounds: int = 1,
+        choices: Sequence[Choice] = (), rounds: int = 1, answers: Json | None = None,
     ) -> None:
         self.run, self.path, self.kind, self.sentence, self.details = run, path, kind, sentence, details
-        self.choices, self.round = tuple(choices), rounds
+        self.choices, self.round, self.answers = tuple(choices), rounds, answers or {}
         self.reason = "The mission asks for it."
         self.tiers = tuple(tiers)
-        self.input_hash = codec.input_hash([kind, sentence, details])
+        self.input_hash = codec.input_hash([kind, sentence, details, *([self._terms] if self.answers else ())])
         self.asked: Json | None = None
         self.by_policy: Ruling | None = None  # where policy has it asked
         self.outlives_branch = False  # whether it stays open where the branch that asks is cut off
@@ -49,6 +50,11 @@ class Question:
             reversible=True,
         )
 
+    @property
+    def _terms(self) -> Json:
+        """What an answer must look like: part of what the mission asks, and of what people answer."""
+        return {"answers": self.answers, "choices": [asdict(choice) for choice in self.choices]}
+
     async def answer(self) -> Answer:
         """Ask and wait; returns an approval. Raises Rejected, Expired, ChangesRequested."""
         while True:
@@ -66,7 +72,8 @@ class Question:
             mark(question=self.asked["decision"] if self.asked is not None and not self.outlives_branch else "")
 
     def _told(self) -> Json:
-        return {"kind": self.kind, "sentence": self.sentence, "details": self.details}
+        terms = self._terms if self.answers else {}
+        return {"kind": self.kind, "sentence": self.sentence, "details": self.details, **terms}
 
     def _approved(self, answer: Answer) -> Answer:
         mark()
@@ -81,7 +88,7 @@ class Question:
     async def _ask(self) -> Json:
         claimed = self.run.claimed
         id_ = keys.decision_id(claimed.uid, claimed.timeline, claimed.chapter, self.path, 1)
-        digest = keys.approval_digest(self.intent, self.sentence)
+        digest = keys.approval_digest(self.intent, self.sentence, self._terms if self.answers else None)
         asked = asking.asked_payload(
             id_, kind=self.kind, sentence=self.sentence, digest=digest, ruling=self.ruling, round=1
         )
@@ -90,7 +97,8 @@ class Question:
 
     async def _wait(self, asked: Json) -> Answer:
         request = asking.request_of(
-            self.run, self.path, asked, self.intent, self.ruling, choices=self.choices, facts=self.details
+            self.run, self.path, asked, self.intent, self.ruling, choices=self.choices, facts=self.details,
+            answers=self.answers,
         )
         answered = await asking.answer_of(self.run, self.path, request)
         if answered is None:

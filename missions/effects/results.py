@@ -56,7 +56,7 @@ def raise_refusal(answer: Answer) -> NoReturn:
     """The exception for an answer that is no approval."""
     who = ", ".join(answer.by)
     if answer.verdict == "changes_requested":
-        raise ChangesRequested(answer.comment)
+        raise ChangesRequested(answer.comment, reason_code=answer.reason_code)
     if answer.verdict == "expired":
         raise Expired("Nobody decided in time.", by=who)
     raise Rejected(answer.comment or f"Rejected by {who or 'nobody'}.", by=who, reason_code=answer.reason_code)

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from missions.engine.period_budgets import FIELDS, GROUP, Standing
 from missions.errors import InvalidInput
 from missions.models import Counted, Exhausted, Period, Subject
-from observability.console.dressing import DressedForm
+from missions.web.dressing import DressedForm
 
 
 class BudgetForm(DressedForm):

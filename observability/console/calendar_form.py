@@ -11,7 +11,7 @@ from django.http import QueryDict
 from approvals.calendars import DAYS
 from approvals.hours import CalendarRefused
 from approvals.models import Calendar
-from observability.console.dressing import DressedForm
+from missions.web.dressing import DressedForm
 
 LABELS = dict(zip(DAYS, ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"), strict=True))
 

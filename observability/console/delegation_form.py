@@ -12,7 +12,7 @@ from django.http import QueryDict
 
 from approvals.delegations import REASON_LENGTH, DelegationRefused
 from approvals.models import Profile
-from observability.console.dressing import DressedForm
+from missions.web.dressing import DressedForm
 
 FIELD_OF = {"starts": "first", "until": "last"}
 

@@ -13,9 +13,9 @@ from missions.engine.registry import all_types
 from missions.engine.starting import PRIORITIES, TITLE_LENGTH
 from missions.errors import InvalidInput
 from missions.models import Missed, Schedule
+from missions.web.dressing import DressedForm
 from missions.web.parsers import read_object
 from missions.web.problems import Problem
-from observability.console.dressing import DressedForm
 
 LOW, HIGH = PRIORITIES
 

@@ -48,9 +48,55 @@ function open(hash = "") {
   return true;
 }
 
+const tickOf = (link) => link?.closest("[data-row]").querySelector("[data-tick]");
+
+/** Choose or leave out the row at hand. */
+function toggle() {
+  const box = tickOf(current());
+  if (box) box.click();
+  else say("This one needs an answer of its own.");
+}
+
+/** Move, and choose where it leads. */
+function extend(step) {
+  const here = tickOf(current());
+  if (here && !here.checked) here.click();
+  move(step);
+  const there = tickOf(current());
+  if (there && !there.checked) there.click();
+}
+
+const boxes = () => [...document.querySelectorAll("[data-tick]")];
+let ticked = new Set(); // ids, so that a row that was brought up to date stays chosen only with the digest that was seen
+
+function tell() {
+  const chosen = boxes().filter((box) => box.checked);
+  const alike = new Set(chosen.map((box) => box.dataset.alike)).size < 2;
+  const hint = document.querySelector("[data-bulk-hint]");
+  const button = document.querySelector("[data-bulk] button");
+  if (!hint || !button) return;
+  button.disabled = !chosen.length || !alike;
+  hint.textContent = alike ? `${chosen.length} chosen` : "These are of different tools or rules: choose those of one.";
+  return hint.textContent;
+}
+
+document.addEventListener("change", (event) => {
+  if (!("tick" in (event.target.dataset ?? {}))) return;
+  ticked = new Set(boxes().filter((box) => box.checked).map((box) => box.value));
+  announce(tell());
+});
+document.body.addEventListener("htmx:afterSwap", () => {
+  for (const box of boxes()) box.checked = ticked.has(box.value);
+  tell();
+});
+tell();
+
 const onQueue = {
   j: () => move(1),
   k: () => move(-1),
+  x: toggle,
+  J: () => extend(1),
+  K: () => extend(-1),
   o: () => open(),
   a: () => open("#approve"),
   r: () => open("#reject"),
@@ -87,7 +133,47 @@ function armRefusal(name) {
   say(`Write why, then press Ctrl and Enter: ${button.textContent.trim()}`);
 }
 
-const onDecision = { a: armApproval, r: () => armRefusal("reject"), c: () => armRefusal("changes") };
+const onDecision = {
+  a: armApproval,
+  r: () => armRefusal("reject"),
+  c: () => armRefusal("changes"),
+  e: () => document.querySelector("[data-edit]")?.click(),
+  d: () => document.querySelector("[data-diff]")?.focus(),
+};
+
+// -- What was looked at ------------------------------------------------------------------------------------------------
+
+/** Record a look as a fact; reading goes on whether or not it arrives. */
+async function looked(what, item = 0) {
+  const token = document.querySelector("[name=csrfmiddlewaretoken]")?.value;
+  const shown = document.querySelector("[data-decision]");
+  if (!token || !shown) return false;
+  const body = new URLSearchParams({ what, item });
+  const headers = { "X-CSRFToken": token, "X-Looked": "1" };
+  try {
+    return (await fetch(shown.dataset.look, { method: "POST", body, headers })).ok;
+  } catch {
+    return false; // offline: the button below the evidence records it later
+  }
+}
+
+/** Approve waits until the evidence that policy demands was rendered and opened. */
+function demand() {
+  const missing = document.querySelectorAll("[data-demanded]:not([data-opened])").length > 0;
+  const button = buttons.approve;
+  if (!button || !("unopened" in button.dataset)) return;
+  button.disabled = missing;
+  if (missing) return;
+  delete button.dataset.unopened;
+  document.getElementById("unopened")?.remove();
+}
+
+document.addEventListener("toggle", async ({ target }) => {
+  if (!target.dataset?.evidence || !target.open || "opened" in target.dataset) return;
+  if (!(await looked("evidence", target.dataset.evidence))) return;
+  target.dataset.opened = "";
+  demand();
+}, true);
 
 /** Someone else was faster, or what is asked has changed: what the page still offers would be refused. */
 function keepUp() {
@@ -130,6 +216,8 @@ for (const box of document.querySelectorAll("[data-keys-switch]")) {
 }
 for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.body.addEventListener(event, keepUp);
 
+demand();
+if (document.querySelector("[data-decision][data-state=open]")) looked("decision");
 document.querySelector("[data-focus]")?.focus();
 if (form && window.location.hash in ARM) {
   const act = onDecision[ARM[window.location.hash]];

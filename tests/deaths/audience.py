@@ -76,6 +76,8 @@ def answer(scene: Scene, decision: Decision, mission: Mission) -> None:
 
 def _choice(scene: Scene, decision: Decision, mission: Mission) -> dict[str, str]:
     values = [choice["value"] for choice in decision.choices]
+    if decision.answers.get("form") == "text":
+        return {"answer": "As seen."}
     asked_before = Decision.objects.filter(mission_id=mission.pk).exclude(pk=decision.pk).exists()
     if scene.chooses in values and not asked_before:
         return {"choice": scene.chooses}

@@ -62,6 +62,7 @@ async def people(m: Context, given: Given) -> Verdict:
     await m.patched("patch")
     await m.deprecate_patch("patch")
     await m.approval("plan", "Shall it go on?")
+    await m.ask("words", "What to write?")
     await m.decide("sure", {"n": 1}, confidence=1.0, validators=[_valid])
     await m.decide("unsure", {"n": 2}, confidence=0.1)
     return Verdict("done")

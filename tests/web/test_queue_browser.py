@@ -7,8 +7,8 @@ from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
 from playwright.sync_api import expect
 
-from approvals import votes
-from approvals.models import Decision, Vote
+from approvals import comments, votes
+from approvals.models import Decision, Look, Vote
 from missions.governance import EffectClass
 from tests.decisions import FINANCE, SUPERVISORS, in_doubt, intent_of, opened, waiting_mission
 
@@ -121,7 +121,15 @@ def test_pages_are_accessible_and_fit_narrow_screens(visit, sam, olivia, context
     long = intent_of(mission, args={"note": "x" * 3000, "a": {"b": [1]}}, effect_class=EffectClass.IRREVERSIBLE)
     done = opened(waiting_mission())
     votes.cast(done.pk, sam, "reject", done.digest, comment="No.", channel="console")
-    shown = [opened(mission, SUPERVISORS, FINANCE, intent=long), in_doubt(waiting_mission()), done]
+    asked = opened(waiting_mission(), kind="question", answers={"form": "text"})
+    comments.add(asked.pk, sam, "Hm.", agent="clerk")
+    held = opened(waiting_mission(), evidence=({"source": "mail"},))
+    Decision.objects.filter(pk=held.pk).update(hold_seconds=900)
+    votes.cast(held.pk, sam, "approve", held.digest, channel="console")
+    past = opened(waiting_mission(), evidence=({"source": "mail", "author": "agent"},))
+    shown = [
+        opened(mission, SUPERVISORS, FINANCE, intent=long), in_doubt(waiting_mission()), done, asked, held, past,
+    ]  # fmt: skip
     paths = [reverse("queue"), f"{reverse('queue')}?view=done", f"{reverse('queue')}?view=mine"]
     page = visit(sam, paths[0], bypass_csp=True, **context)
     for path in [*paths, *(reverse("decision", args=[decision.pk]) for decision in shown)]:
@@ -130,3 +138,63 @@ def test_pages_are_accessible_and_fit_narrow_screens(visit, sam, olivia, context
         assert [(path, fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found] == []
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, path
+
+
+def test_rows_are_chosen_by_keyboard_and_answered_together(visit, sam):
+    for number in range(3):
+        opened(waiting_mission(), {**SUPERVISORS, "sla_seconds": 60 + number}, sentence=f"Pay {number}")
+    page = visit(sam, reverse("queue"))
+    page.wait_for_load_state()
+    page.keyboard.press("j")
+    for key in ("x", "Shift+J"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-bulk-hint]")).to_have_text("2 chosen")
+    page.click("[data-bulk] button")
+    page.fill("#bulk-count", "2")
+    page.click("text=Approve all 2")
+    page.wait_for_selector("text=2 answered")
+    assert Decision.objects.filter(state="approved").count() == 2
+
+
+def test_looks_are_recorded_and_demanded_evidence_unlocks_approval(visit, sam):
+    decision = opened(waiting_mission(), evidence=({"source": "orders.get", "paid": "1500.00"},))
+    Decision.objects.filter(pk=decision.pk).update(demands=[{"source": "orders.get"}])
+    page = visit(sam, reverse("decision", args=[decision.pk]))
+    expect(page.locator("[data-approve]")).to_be_disabled()
+    page.click("[data-evidence] summary")
+    expect(page.locator("[data-approve]")).to_be_enabled()
+    assert sorted(Look.objects.values_list("what", "item")) == [("decision", 0), ("evidence", 1)]
+    page.click("[data-approve]")
+    page.wait_for_selector("text=Approved:")
+    vote = Vote.objects.get()
+    assert vote.looked_seconds is not None and vote.evidence_opened == 1
+
+
+def test_comments_of_others_come_by_themselves_and_what_is_typed_stays(visit, sam, person):
+    decision = opened(waiting_mission())
+    page = visit(sam, reverse("decision", args=[decision.pk]))
+    page.wait_for_load_state()
+    page.fill("#remark-text", "I was about to")
+    comments.add(decision.pk, person("simon", "supervisors"), "Wait for me.")
+    expect(page.locator("#thread")).to_contain_text("Wait for me.")
+    assert page.input_value("#remark-text") == "I was about to"
+
+
+def test_an_edit_by_another_disables_approval_and_shows_the_change(visit, sam, person):
+    decision = opened(waiting_mission())
+    page = visit(sam, reverse("decision", args=[decision.pk]))
+    page.wait_for_load_state()
+    page.fill("#vote-comment", "I was about to")
+    before = decision.action["args"]
+    simon = person("simon", "supervisors")
+    Decision.objects.filter(pk=decision.pk).update(
+        digest="f" * 64, edits=1, editors=[simon.pk], action={**decision.action, "args": {**before, "amount": "1.00"}},
+    )
+    Vote.objects.create(
+        decision=decision, tier=decision.tiers.get(), voter=simon, verdict="approve", digest=decision.digest,
+        edited_from=before, edited_args={**before, "amount": "1.00"}, channel="api",
+    )
+    comments.add(decision.pk, simon, "See above.")  # whatever comes last brings the page up to date
+    expect(page.locator("#diff")).to_contain_text("1.00")
+    expect(page.locator("[data-approve]")).to_be_disabled()
+    assert page.input_value("#vote-comment") == "I was about to"

@@ -20,12 +20,12 @@ from django_htmx.http import HttpResponseClientRedirect
 from approvals.models import Policy, PolicyVersion, VersionState
 from approvals.policies import shadowing
 from approvals.policies.document import InvalidPolicy
-from approvals.web.pages import person
 from approvals.web.policies import drafting, editor_page, fields, saving, source
 from approvals.web.policies.access import writes
 from approvals.web.policies.drafting import SOURCE, TABLE, Draft
 from approvals.web.policies.fields import NoForm
 from approvals.web.policies.source import Fault
+from approvals.web.sheet import person
 from missions.errors import StandfastError
 from missions.web.problems import Problem
 

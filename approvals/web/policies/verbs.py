@@ -20,10 +20,10 @@ from django.views.decorators.http import require_http_methods
 from approvals.models import Decision, PolicyVersion
 from approvals.policies import lifecycle, shadowing
 from approvals.policies.document import InvalidPolicy
-from approvals.web.pages import person
 from approvals.web.policies import importing, pages
 from approvals.web.policies.access import writes
 from approvals.web.policies.forms import ImportForm, ModeForm, SubmitForm
+from approvals.web.sheet import person
 from missions.errors import StandfastError
 
 CONSOLE = "console"

@@ -1,0 +1,105 @@
+"""Approving with other arguments: what is asked changes, earlier votes are void, and the editor's own does not count.
+
+Callers hold the decision's row lock. The digest is the one that the mission makes of the same arguments, so that the
+executor refuses everything else; the number of the edit is part of it, so that no earlier digest ever comes back.
+"""
+
+from __future__ import annotations
+
+from approvals import exposure, likeness, tiers
+from approvals.ballots import under
+from approvals.models import Decision, DecisionKind, Tier, TierState
+from approvals.refusals import BadVote
+from missions import data_classes
+from missions.effects import keys
+from missions.errors import InvalidInput, UnknownTool
+from missions.governance import EffectClass, Intent, Json, RulingOutcome, gate
+from missions.tools.arguments import SchemaArguments
+from missions.tools.registry import get_tool
+from missions.tools.spec import ToolSpec
+
+SENTENCE_LENGTH, EDITS = 500, 50
+
+
+def why_not(decision: Decision) -> str | None:
+    """Why its arguments can not be edited; None where they can."""
+    if decision.kind != DecisionKind.ACTION or not decision.tool or decision.mission is None:
+        return "Only the arguments of an action can be edited."
+    if not schema_of(decision).get("properties"):
+        return "The tool's schema is not known, so its arguments can not be edited."
+    if _tool(decision) is None:
+        return "This server does not know the tool, so its arguments can not be edited here."
+    return f"They were edited {EDITS} times; reject it instead." if decision.edits >= EDITS else None
+
+
+def schema_of(decision: Decision) -> Json:
+    """The JSON Schema of the arguments, as it was when it was asked."""
+    schema: Json = decision.action.get("args_schema") or {}
+    return schema
+
+
+def _tool(decision: Decision) -> ToolSpec | None:
+    try:
+        return get_tool(decision.tool)
+    except UnknownTool:
+        return None
+
+
+def checked(decision: Decision, args: Json) -> Json:
+    """The edited arguments as plain JSON. Raises BadVote with errors by field, also where policy denies them."""
+    if refusal := why_not(decision):
+        raise BadVote([{"field": "edited_args", "message": refusal}])
+    spec = _tool(decision)
+    assert spec is not None
+    try:
+        plain = SchemaArguments(schema_of(decision)).check(args)
+        plain = spec.check_args(plain) if spec.arguments.known else plain
+    except InvalidInput as refused:
+        raise BadVote(list(under("edited_args", refused))) from refused
+    if plain == decision.action["args"]:
+        raise BadVote([{"field": "edited_args", "message": "Nothing is changed; approve it as it is."}])
+    ruling = gate().rule(intent_of(decision, spec, plain))
+    if ruling.outcome is RulingOutcome.DENY:
+        raise BadVote([{"field": "edited_args", "message": f"Policy denies this: {ruling.reason}"}])
+    return plain
+
+
+def intent_of(decision: Decision, spec: ToolSpec, args: Json) -> Intent:
+    """The action with these arguments, as the mission asks for it."""
+    mission = decision.mission
+    assert mission is not None
+    return Intent(
+        mission_uid=mission.uid, mission_type=mission.type, mission_title=mission.brief.title,
+        owner_id=mission.brief.started_by_id, tool=decision.tool, args=args,
+        effect_class=EffectClass(decision.action["effect_class"]), retry_safety=spec.retry_safety,
+        reversible=bool(spec.compensate), data_class=spec.data_class, agent=str(decision.facts.get("agent") or ""),
+        clearance=tuple(decision.facts.get("clearance", data_classes.DEFAULT)),
+    )
+
+
+def apply(decision: Decision, editor_id: int, args: Json) -> None:
+    """Ask for these arguments instead, from the first tier on. `args` are as `checked` returned them."""
+    spec = _tool(decision)
+    assert spec is not None
+    intent, sentence = intent_of(decision, spec, args), spec.describe(args)
+    decision.edits += 1
+    covered = {"edit": decision.edits, **decision.facts.get("covered", {})}  # the evidence stays the same
+    decision.digest = keys.approval_digest(intent, sentence, covered)
+    decision.sentence = " ".join(sentence.split())[:SENTENCE_LENGTH]
+    decision.action = {**decision.action, "args": args}
+    decision.editors = sorted({*decision.editors, editor_id})
+    reach = exposure.assess(decision.kind, intent)
+    decision.reversibility, decision.blast, decision.risk = reach.reversibility, reach.blast, reach.risk
+    decision.searched = likeness.searched(decision.sentence, intent.mission_title)
+    decision.subject, decision.band = likeness.subject_of(args), likeness.band_of(reach.blast)
+    decision.save(update_fields=[
+        "edits", "digest", "sentence", "action", "editors", "reversibility", "blast", "risk", "searched", "subject",
+        "band",
+    ])
+    _start_over(decision)
+
+
+def _start_over(decision: Decision) -> None:
+    """Every tier votes again; one that ran out of time and was escalated stays answered for by the next."""
+    tiers.begin_again(Tier.objects.filter(decision=decision, state__in=(TierState.OPEN, TierState.MET)))
+    tiers.open_next(decision)
