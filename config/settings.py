@@ -163,6 +163,7 @@ SPECTACULAR_SETTINGS = {
         "MissionStateEnum": "missions.models.State", "StopScopeEnum": "missions.models.StopScope",
         "LimitScopeEnum": "missions.models.Scope",
         "PolicyVersionStateEnum": "approvals.models.VersionState",
+        "DecisionStateEnum": "approvals.models.DecisionState", "DecisionKindEnum": "approvals.models.DecisionKind",
     },
 }
 

@@ -44,13 +44,13 @@ class WithdrawView(PolicyEndpoint):
     """Taking back what was asked."""
 
     @extend_schema(
-        operation_id="policies_withdraw", parameters=[IDEMPOTENCY_KEY], request=shapes.WithdrawBody,
+        operation_id="policies_withdraw", parameters=[IDEMPOTENCY_KEY], request=shapes.WithdrawChangeBody,
         responses={200: shapes.VersionShape, **PROBLEMS},
     )
     def post(self, request: Request, name: str, number: int) -> Response:
         """Take a version out of review, or out of its schedule; it is a draft again."""
         version = version_of(name, number)
-        body = shapes.WithdrawBody(data=request.data)
+        body = shapes.WithdrawChangeBody(data=request.data)
         body.is_valid(raise_exception=True)
         lifecycle.withdraw(version, by=caller(request), why=body.validated_data["reason"], via=VIA)
         return Response(shown(version_of(name, number)))

@@ -48,7 +48,7 @@ class SubmitBody(Body):
     )
 
 
-class WithdrawBody(Body):
+class WithdrawChangeBody(Body):
     """Why."""
 
     reason = Text(max_length=NOTE_CHARACTERS, required=False, allow_blank=True, default="")

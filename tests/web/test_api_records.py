@@ -141,7 +141,7 @@ def test_the_effects_cursor_goes_on_without_gap_or_repeat(audrey: User, django_a
     made = [str(parcels.effect(mission).pk) for mission in (parcels.mission(), parcels.mission()) for _ in range(3)]
     seen, cursor, client = [], "", client_of(audrey)
     while cursor is not None:
-        with django_assert_max_num_queries(6):
+        with django_assert_max_num_queries(7):
             page = client.get(f"{V1}/effects", {"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
         seen += [row["id"] for row in page["results"]]
         cursor = page["next"]

@@ -252,7 +252,7 @@ def test_the_schema_tells_of_decisions(capsys):
     assert paths == {
         f"{ROOT}/decisions", f"{ROOT}/decisions/{{decision_id}}", f"{ROOT}/decisions/{{decision_id}}/votes",
         f"{ROOT}/decisions/{{decision_id}}/claim", f"{ROOT}/decisions/{{decision_id}}/release",
-        f"{ROOT}/decisions/{{decision_id}}/delegate",
+        f"{ROOT}/decisions/{{decision_id}}/delegate", f"{ROOT}/decisions/{{decision_id}}/withdraw",
         f"{ROOT}/missions/{{uid}}/decisions",
         f"{ROOT}/missions/{{uid}}/decisions", f"{ROOT}/decisions/bulk-votes",
         *(f"{ROOT}/decisions/{{decision_id}}/{verb}" for verb in ("comments", "undo", "withdraw", "looks", "similar")),

@@ -81,7 +81,8 @@ class World:
         for name, groups in GROUPS.items():
             self.people[name].groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
         self.clients = {"stranger": Client()}
-        self.clients["robot"] = Client(HTTP_AUTHORIZATION=f"Token {tokens.issue(self.people['olivia'])[1]}")
+        token, secret = tokens.issue(self.people["olivia"])
+        self.clients["robot"] = Client(HTTP_AUTHORIZATION=f"Token {secret}")
         for name, user in self.people.items():
             self.clients[name] = Client()
             self.clients[name].force_login(user)  # signing in writes; reading may not
@@ -94,7 +95,7 @@ class World:
             "budget": [period_budgets.add(name=nightly.__name__, counts="effects", amount=Decimal(1), period="day").pk],
             "delegation_id": [self.delegation()], "calendar": [self.calendar()],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
-            "seq": [DECIDED],
+            "seq": [DECIDED], "token_id": [token.pk],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
         } | self.what_leaves()  # fmt: skip
 
