@@ -18,6 +18,7 @@ from missions.tools.arguments import SchemaArguments
 COMMENT_LENGTH, REFERENCE_LENGTH, REASON_LENGTH = 4000, 200, 50
 ANSWER_LENGTH = 4000  # characters of a free text
 ANSWER_BYTES = 64 * 1024  # of an answer by a schema
+CONSOLE = "console"  # the channel of votes from the pages
 HAPPENED = "happened"  # the answer to an effect in doubt that has to name the other side's reference
 Errors = Iterator[dict[str, str]]
 
@@ -83,7 +84,8 @@ def _consent_errors(decision: Decision, ballot: Ballot) -> Errors:
         yield from _answer_errors(decision, ballot)
     elif ballot.answer is not None:
         yield {"field": "answer", "message": "This is no question that takes an answer of its own."}
-    if missing := looks.unopened(decision, ballot.voter):
+    # Over REST the evidence comes with the decision; only a page can show one without the other.
+    if ballot.channel == CONSOLE and (missing := looks.unopened(decision, ballot.voter)):
         yield {"field": "evidence", "message": f"Policy wants this evidence looked at first: {', '.join(missing)}."}
 
 

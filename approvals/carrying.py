@@ -25,11 +25,23 @@ def earlier_round(decision: Decision) -> Decision | None:
     return found.prefetch_related("tiers__approvers", "votes").first()
 
 
+def _with_editors(decision: Decision) -> None:
+    """Who edited these arguments in an earlier round does not decide on them in this one either."""
+    if not decision.path or decision.mission_id is None:
+        return
+    place = {"mission_id": decision.mission_id, "timeline": decision.timeline, "chapter": decision.chapter,
+             "path": decision.path, "kind": decision.kind, "edits__gt": 0}  # fmt: skip
+    before = [one for one in Decision.objects.filter(**place) if one.action["args"] == decision.action["args"]]
+    decision.editors = sorted({*decision.editors, *(editor for one in before for editor in one.editors)})
+    decision.save(update_fields=["editors"])
+
+
 def create(decision: Decision, plans: Sequence[TierPlan]) -> None:
     """Write the tiers of a new decision, let the votes of the round before stand, and open what they leave open.
 
     Where they leave nothing, it is approved at once by those who approved it before. Caller's transaction and lock.
     """
+    _with_editors(decision)
     if not carry(decision, stages.write(decision, plans)):
         stages.open_next(decision)
     elif stages.advance(decision):

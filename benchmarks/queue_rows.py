@@ -36,9 +36,16 @@ select
 from generate_series(1, %s) as n
 """
 TIERS = """
-insert into approvals_tier (decision_id, "order", "group", quorum, state, on_expiry, due_at)
-select id, 1, substr(audience[1], 3), 1, case when state = 'open' then 'open' else 'met' end, 'hold', due_at
+insert into approvals_tier (
+    decision_id, "order", stage, name, "group", quorum, all_of, apart, calendar, state, on_expiry, due_at
+)
+select id, 1, 1, substr(audience[1], 3), substr(audience[1], 3), 1, false, '{}', '',
+    case when state = 'open' then 'open' else 'met' end, 'hold', due_at
 from approvals_decision
+"""
+SEATS = """
+insert into approvals_tierapprover (tier_id, decision_id, position, spec, "group", resolved, open)
+select id, decision_id, 0, jsonb_build_object('group', "group"), "group", '[]', state = 'open' from approvals_tier
 """
 BUILT_LAST = ("decision_words", "decision_audience", "decision_audience_open", "decision_alike", "decision_subject")
 ADDRESSES = {
@@ -61,7 +68,8 @@ def seed(count: int) -> None:
         for definition in definitions:
             cursor.execute(definition)
         cursor.execute(TIERS)
-        cursor.execute("analyze approvals_decision, approvals_tier")
+        cursor.execute(SEATS)
+        cursor.execute("analyze approvals_decision, approvals_tier, approvals_tierapprover")
 
 
 def clients() -> dict[str, Client]:

@@ -90,6 +90,7 @@ class Server(ThreadingHTTPServer):
     """A client that leaves early is no fault of the test."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections that come together: with the usual five some are reset
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Silence."""

@@ -18,6 +18,7 @@ from missions.web.access import visible_missions
 
 OPERATORS = "operators"
 TO_VOTERS = (EventKind.OPENED, EventKind.DUE_SOON, EventKind.OVERDUE, EventKind.ESCALATED)
+OF_ONE_TIER = (EventKind.DUE_SOON, EventKind.OVERDUE)
 OF_OPERATORS = (EventKind.STUCK, EventKind.WORKER_DOWN)
 ANSWERED = (DecisionState.APPROVED, DecisionState.REJECTED, DecisionState.CHANGES_REQUESTED, DecisionState.EXPIRED)
 
@@ -64,7 +65,7 @@ def _of_decision(event: Event, decision_id: uuid.UUID) -> set[int]:
     if decision is None:
         return set()
     if event.kind in TO_VOTERS:
-        return _voters(decision)
+        return _voters(decision, event.facts.get("tier") if event.kind in OF_ONE_TIER else None)
     if event.kind == EventKind.SETTLED:
         return quorum.askers(decision) if event.facts.get("state") in ANSWERED else set()
     return _talking(decision) - set(
@@ -72,13 +73,14 @@ def _of_decision(event: Event, decision_id: uuid.UUID) -> set[int]:
     )
 
 
-def _voters(decision: Decision) -> set[int]:
-    """Whose vote an open tier waits for now, delegates included."""
+def _voters(decision: Decision, label: str | None) -> set[int]:
+    """Whose vote an open tier (of this label, where one is given) waits for now, delegates included."""
     if not decision.is_open:
         return set()
     fresh = tiers.loaded(decision)
     roll = Roll.call([fresh])
-    return set().union(*(quorum.waited_for(fresh, tier, roll) for tier in fresh.open_tiers))
+    open_tiers = [tier for tier in fresh.open_tiers if label is None or tier.label == label]
+    return set().union(*(quorum.waited_for(fresh, tier, roll) for tier in open_tiers))
 
 
 def _talking(decision: Decision) -> set[int]:

@@ -17,7 +17,7 @@ class DueTimer:
     def __init__(self, clock: Estimate, ring: Callable[[], None]) -> None:
         self._clock, self._ring = clock, ring
         self._handle: asyncio.TimerHandle | None = None
-        self._at: float | None = None
+        self._at = 0.0
         self._rang_for = 0.0  # the latest moment that it has rung for
         self._loop = asyncio.get_running_loop()
 
@@ -25,11 +25,13 @@ class DueTimer:
         """Something is due at this time on the database's clock."""
         at, now = moment.timestamp(), self._clock.seconds()
         at = max(at, now + STILL_DUE_SECONDS) if at <= self._rang_for else at
-        if self._handle is not None and self._at is not None and self._at <= at:
+        rings_at = self._loop.time() + max(0.0, at - now)
+        # Compared as rings: the clock may have moved since the timer was set, as it does while a machine sleeps.
+        if self._handle is not None and self._handle.when() <= rings_at:
             return
         self.stop()
         self._at = at
-        self._handle = self._loop.call_later(max(0.0, at - now), self._rings)
+        self._handle = self._loop.call_at(rings_at, self._rings)
 
     def stop(self) -> None:
         """Forget what was set."""
@@ -38,6 +40,6 @@ class DueTimer:
         self._handle = None
 
     def _rings(self) -> None:
-        self._rang_for = max(self._rang_for, self._at or 0.0)
-        self._handle = self._at = None
+        self._rang_for = max(self._rang_for, self._at)
+        self._handle = None
         self._ring()

@@ -103,7 +103,7 @@ def _sockets(worker: Worker) -> list[int]:
 def vote(order: dict[str, Any], *, decision: str, voter: str, digest: str, **more: str) -> None:
     """Cast a vote."""
     person = User.objects.get(username=voter)
-    votes.cast(decision, person, "approve", digest, channel="console", **more)  # type: ignore[arg-type]
+    votes.cast(decision, person, "approve", digest, channel="api", **more)  # type: ignore[arg-type]
 
 
 def archive(order: dict[str, Any], *, mission: int) -> None:

@@ -48,7 +48,7 @@ def _extend(mission: Mission) -> None:
             with contextlib.suppress(VoteRefused):
                 votes.cast(
                     decision.pk, User.objects.get(username=GROUPS[0]), "approve", decision.digest, choice="extend",
-                    channel="console",
+                    channel="api",
                 )
 
 
@@ -69,7 +69,7 @@ def answer(scene: Scene, decision: Decision, mission: Mission) -> None:
         verdict = "reject"
     with contextlib.suppress(VoteRefused):  # settled or withdrawn meanwhile
         votes.cast(
-            decision.pk, User.objects.get(username=tier.group), verdict, decision.digest, channel="console",
+            decision.pk, User.objects.get(username=tier.group), verdict, decision.digest, channel="api",
             comment="As seen.", **more,
         )
 

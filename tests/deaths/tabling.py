@@ -166,7 +166,7 @@ class Table:
                 continue
             try:
                 voter = User.objects.get(username=tier.group)
-                votes.cast(decision.pk, voter, "approve", decision.digest, channel="console", **more)  # type: ignore[arg-type]
+                votes.cast(decision.pk, voter, "approve", decision.digest, channel="api", **more)  # type: ignore[arg-type]
             except VoteRefused:
                 pass  # settled meanwhile
         self._steer(cell)

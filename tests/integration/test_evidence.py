@@ -133,7 +133,7 @@ def asked(run: Mission, number: int = 1) -> Decision:
 
 
 def approve(decision: Decision, by: User) -> None:
-    votes.cast(decision.pk, by, "approve", decision.digest, channel="console")
+    votes.cast(decision.pk, by, "approve", decision.digest, channel="api")
 
 
 AGAIN = ["observed", "ruling", "outcome"]  # it reads again, with a ruling of its own
@@ -164,7 +164,7 @@ def test_an_order_that_is_refunded_elsewhere_between_the_gates_is_not_paid_and_a
         why = "“Fetch order” has changed (left was 100.00, is 0.00)."
         assert first.resolution["comment"] == why
         assert second.facts["changed"] == [changed] and second.digest != first.digest
-        votes.cast(second.pk, sam, "reject", second.digest, comment="It was refunded.", channel="console")
+        votes.cast(second.pk, sam, "reject", second.digest, comment="It was refunded.", channel="api")
         live_worker.ended(run)
     assert told(run) == ["ruling", "asked", "answered", *AGAIN, "answered", "ruling", "asked", "answered"]
     assert (run.outcome.verdict, shop.paid, Effect.objects.filter(mission_id=run.pk).count()) == ("rejected", [], 0)
@@ -270,7 +270,7 @@ def test_a_call_in_doubt_without_a_probe_asks_people_where_its_evidence_has_chan
         approve(asked(run), sam)
         doubted = asked(run, 2)
         assert doubted.kind == "in_doubt" and len(shop.paid) == 1
-        votes.cast(doubted.pk, olivia, "approve", doubted.digest, choice="happened", reference="R1", channel="console")
+        votes.cast(doubted.pk, olivia, "approve", doubted.digest, choice="happened", reference="R1", channel="api")
         live_worker.ended(run)
     assert (run.outcome.verdict, len(shop.paid)) == ("paid", 1)
 
@@ -282,7 +282,7 @@ def test_a_call_in_doubt_that_did_not_happen_is_asked_anew_on_changed_evidence(s
         first = asked(run)
         approve(first, sam)
         doubted = asked(run, 2)
-        votes.cast(doubted.pk, olivia, "approve", doubted.digest, choice="retry", channel="console")
+        votes.cast(doubted.pk, olivia, "approve", doubted.digest, choice="retry", channel="api")
         second = asked(run, 3)
         assert (second.kind, second.facts["supersedes"], shop.paid) == ("action", str(first.pk), [])
         approve(second, sam)
@@ -346,7 +346,7 @@ def test_an_approval_is_taken_back_once_and_a_rejection_stays(sam: User) -> None
     with live_worker.worker():
         run = begin("A")
         decision = asked(run)
-        votes.cast(decision.pk, sam, "reject", decision.digest, comment="No.", channel="console")
+        votes.cast(decision.pk, sam, "reject", decision.digest, comment="No.", channel="api")
         live_worker.ended(run)
     superseding.supersede(decision.pk, "Late.", [])
     superseding.supersede(run.uid, "Unknown.", [])

@@ -59,7 +59,7 @@ def test_an_order_that_is_refunded_elsewhere_between_the_two_gates_is_not_paid(
         run = live_worker.parked(start("refund", REQUEST)[0], "decision:")
         first = run.decisions.get()
         refunded_elsewhere(payments)
-        votes.cast(first.pk, sam, "approve", first.digest, channel="console")
+        votes.cast(first.pk, sam, "approve", first.digest, channel="api")
         live_worker.wait_until(run, lambda now: now.decisions.count() == 2 and workers.is_parked(now))
         first.refresh_from_db()
         second = run.decisions.get(state="open")
@@ -69,7 +69,7 @@ def test_an_order_that_is_refunded_elsewhere_between_the_two_gates_is_not_paid(
         assert changed["orders.get"]["refundable"] == {"at": "refundable", "old": "1500.00", "new": "50.00"}
         assert changed["payments.history"]["payments[1]"]["new"]["amount"] == "1450.00"
         assert second.facts["changed"] == first.facts["changed"]
-        votes.cast(second.pk, sam, "reject", second.digest, comment="It was refunded.", channel="console")
+        votes.cast(second.pk, sam, "reject", second.digest, comment="It was refunded.", channel="api")
         live_worker.ended(run)
     assert (run.outcome.verdict, Effect.objects.filter(mission_id=run.pk).exists()) == ("rejected", False)
     assert payments.refunds("ORD-1001") == ["1450.00"]
@@ -82,7 +82,7 @@ def test_an_order_that_nobody_touched_is_paid_once(payments: PaymentServer, sam:
     with live_worker.worker():
         run = live_worker.parked(start("refund", REQUEST)[0], "decision:")
         decision = run.decisions.get()
-        votes.cast(decision.pk, sam, "approve", decision.digest, channel="console")
+        votes.cast(decision.pk, sam, "approve", decision.digest, channel="api")
         live_worker.ended(run)
     assert (run.outcome.verdict, payments.refunds("ORD-1001")) == ("refunded", ["120.00"])
     assert replay.replay(run).ok

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import Settings
 
-from approvals import queue, votes
+from approvals import queue, reminding, votes
 from approvals.models import Delivery, DeliveryState, Event, EventKind, Follower
 from approvals.outbound import choices, events, failures, following, sending, timing
 from approvals.outbound.choices import When
@@ -90,11 +90,24 @@ def test_overdue_and_escalated_reach_who_is_asked_then(sam: User, fiona: User, c
     decisions.opened(decisions.waiting_mission(), first, decisions.FINANCE)
     assert [name for name, _ in told()] == ["sam"]
     clock.advance(hours=1)
-    alarms.ring_due()
+    assert reminding.remind() == 1
     assert [(name, subject[:8]) for name, subject in told()] == [("sam", "Overdue:")]
     clock.advance(hours=1)
     alarms.ring_due()
     assert [(name, subject[:10]) for name, subject in told()] == [("fiona", "Escalated ")]
+
+
+def test_a_reminder_of_one_of_two_open_tiers_reaches_its_own_voters_alone(
+    sam: User, fiona: User, clock: Clock
+) -> None:
+    decisions.opened(
+        decisions.waiting_mission(), decisions.SUPERVISORS,
+        {**decisions.FINANCE, "sla_seconds": 86_400, "parallel": True},
+    )  # fmt: skip
+    assert [name for name, _ in told()] == ["fiona", "sam"]
+    clock.advance(hours=2)
+    reminding.remind()
+    assert [name for name, _ in told()] == ["sam"]
 
 
 def test_each_person_chooses_by_event(sam: User, person: Person) -> None:

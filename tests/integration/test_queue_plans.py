@@ -35,7 +35,7 @@ def walked(captured: CaptureQueriesContext) -> list[str]:
             with connection.cursor() as cursor:
                 cursor.execute("explain " + query["sql"].replace("%", "%%"), [])
                 plan = "\n".join(row[0] for row in cursor.fetchall())
-            if "Seq Scan on approvals_decision" in plan or "Seq Scan on approvals_tier" in plan:
+            if any(f"Seq Scan on {table}" in plan for table in ("approvals_decision", "approvals_tier")):
                 found.append(f"{query['sql']}\n{plan}")
     return found
 

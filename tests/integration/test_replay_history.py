@@ -83,7 +83,7 @@ def test_other_policies_bind_as_they_are_in_force() -> None:
 def test_conditions_read_the_time_and_the_facts_of_then(clock) -> None:
     in_force(ASK_ALL)
     run = mission()
-    ruled(run, "allow", agent="clerk", data_class="payments")
+    ruled(run, "allow", agent="clerk", data_class="payments", clearance=("internal", "payments"))
     then = database_now()
     clock.advance(days=30)
     condition = f'now < timestamp("{(then + dt.timedelta(days=1)).isoformat()}") && agent.name == "clerk"'

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 paid: list[str] = []
 
 
-@tool(name="till.pay", effect="write", retry_safety="keyed", sentence="Pay {amount}")
+@tool(name="standing.pay", effect="write", retry_safety="keyed", sentence="Pay {amount}")
 async def pay(call: ToolCall, amount: int) -> dict[str, Any]:
     """Pay"""
     paid.append(call.idempotency_key)
@@ -35,7 +35,7 @@ async def pay(call: ToolCall, amount: int) -> dict[str, Any]:
 async def till(m: Context, input: dict[str, Any]) -> Verdict:
     """Pay once"""
     try:
-        await m.tool("till.pay", amount=input.get("amount", 7))
+        await m.tool("standing.pay", amount=input.get("amount", 7))
     except Rejected:
         return Verdict("rejected", "They said no.")
     return Verdict("paid", "It is paid.")
@@ -49,7 +49,7 @@ def _nothing_paid() -> None:
 def demand(*tiers: Any, effect: str = "escalate") -> None:
     """Put a policy in force that asks these groups (or tiers) about each payment."""
     asked = [{"group": one, "quorum": 1} if isinstance(one, str) else one for one in tiers]
-    rule = {"name": "money", "scope": {"tool": "till.*"}, "effect": effect, "reason": "Money moves."}
+    rule = {"name": "money", "scope": {"tool": "standing.*"}, "effect": effect, "reason": "Money moves."}
     rules = [{**rule, "tiers": asked} if asked else rule]
     versions.load(document.check({"name": "till", "mode": "enforce", "rules": rules}), activate=True, via="test")
 
