@@ -282,18 +282,6 @@ class UnknownLimit(StandfastError):
     code = "unknown_limit"
 
 
-class NoSuchDecision(StandfastError):
-    """The mission has recorded no decision of its own there."""
-
-    code = "no_such_decision"
-
-
-class AlreadyMarked(StandfastError):
-    """This decision is marked as wrong already."""
-
-    code = "already_marked"
-
-
 class UnknownStop(StandfastError):
     """There is no such stop, or it was lifted before."""
 

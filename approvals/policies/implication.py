@@ -49,7 +49,9 @@ class Bound:
 
 def covers_scope(wide: Scope, narrow: Scope) -> bool:
     """Whether every intent of the narrow scope is surely in the wide one."""
-    names = ("mission_type", "tool", "agent", "data_class")
+    if bool(wide.decision_class) is not bool(narrow.decision_class):
+        return False  # the one is about decisions of missions, the other about actions
+    names = ("mission_type", "tool", "agent", "data_class", "decision_class")
     reached = [kind for kind in EffectClass if matches(narrow.effect_class, kind)]
     return all(covers_glob(getattr(wide, name), getattr(narrow, name)) for name in names) and all(
         matches(wide.effect_class, kind) for kind in reached
@@ -68,7 +70,10 @@ def covers_glob(wide: str, narrow: str) -> bool:
 
 def overlaps(one: Scope, other: Scope) -> bool:
     """Whether some intent may be in both scopes; True where it can not be told."""
-    return all(overlap(getattr(one, name), getattr(other, name)) for name in Scope.__slots__)
+    if bool(one.decision_class) is not bool(other.decision_class):
+        return False
+    names = ("mission_type", "tool", "effect_class", "agent", "data_class", "decision_class")
+    return all(overlap(getattr(one, name), getattr(other, name)) for name in names)
 
 
 def overlap(one: str, other: str) -> bool:

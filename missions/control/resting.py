@@ -16,12 +16,24 @@ from django.db import IntegrityError, transaction
 from missions.control.lineage import holds, rows_of
 from missions.control.preview import UndoneEffect, effects_after, told
 from missions.engine import feed, history
-from missions.errors import AlreadyMarked, InvalidInput, NoSuchDecision
+from missions.errors import InvalidInput, StandfastError
 from missions.governance import Json
 from missions.models import Child, Dependency, Entry, Forked, Kind, Mission, WrongMark
 
 MOST_MISSIONS, MOST_EFFECTS = 200, 1000  # of each; beyond it people are told that there is more
 REASON_LENGTH = 2000
+
+
+class NoSuchDecision(StandfastError):
+    """The mission has recorded no decision of its own there."""
+
+    code = "no_such_decision"
+
+
+class AlreadyMarked(StandfastError):
+    """This decision is marked as wrong already."""
+
+    code = "already_marked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from missions.control import resting
-from missions.errors import AlreadyMarked, InvalidInput, NoSuchDecision
+from missions.control.resting import AlreadyMarked, NoSuchDecision
+from missions.errors import InvalidInput
 from missions.models import Mission
 from missions.web.access import may_direct, visible_mission, visible_missions
 from missions.web.control_shapes import UndoneEffectShape

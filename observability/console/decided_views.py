@@ -11,7 +11,8 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 
 from missions.control import resting
-from missions.errors import AlreadyMarked, InvalidInput, NoSuchDecision
+from missions.control.resting import AlreadyMarked, NoSuchDecision
+from missions.errors import InvalidInput
 from missions.models import Mission
 from missions.web.access import may_direct, may_steer
 from missions.web.decided_api import LARGEST, lineage_for

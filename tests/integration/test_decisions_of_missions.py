@@ -12,9 +12,10 @@ from approvals.models import Decision, DecisionKind
 from approvals.policies import document, versions
 from missions.authoring import Context, Denied, Verdict
 from missions.control import forks, resting
+from missions.control.resting import AlreadyMarked, NoSuchDecision
 from missions.engine import history
 from missions.engine.starting import start
-from missions.errors import AlreadyMarked, InvalidInput, NoSuchDecision
+from missions.errors import InvalidInput
 from missions.models import Kind, Mission, State, WrongMark
 from tests import corners, live_worker
 from tests.corners import bank, define, told

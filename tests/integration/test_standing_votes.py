@@ -31,7 +31,7 @@ async def pay(call: ToolCall, amount: int) -> dict[str, Any]:
     return {"reference": f"R{len(paid)}"}
 
 
-@mission("till", version=1)
+@mission("standing.till", version=1)
 async def till(m: Context, input: dict[str, Any]) -> Verdict:
     """Pay once"""
     try:
@@ -74,7 +74,7 @@ def tiers_of(decision: Decision) -> list[tuple[str, str, list[str]]]:
 def test_a_policy_tightened_in_mid_wait_opens_the_new_tier_and_keeps_the_old_vote(sam: User, fiona: User) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         first = run.decisions.get()
         demand("supervisors", "finance")
         approve(first, sam)
@@ -97,7 +97,7 @@ def test_a_policy_tightened_in_mid_wait_opens_the_new_tier_and_keeps_the_old_vot
 def test_a_raised_quorum_keeps_the_vote_and_asks_one_more(sam: User, person: Person) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         first = run.decisions.get()
         demand({"group": "supervisors", "quorum": 2})
         approve(first, sam)
@@ -112,7 +112,7 @@ def test_a_raised_quorum_keeps_the_vote_and_asks_one_more(sam: User, person: Per
 def test_votes_stand_through_several_rounds(sam: User, fiona: User, lee: User) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         for count, (voter, asked) in enumerate(((sam, ("supervisors", "finance")),
                                                 (fiona, ("supervisors", "finance", "legal"))), 2):  # fmt: skip
             at = newest(run)
@@ -130,7 +130,7 @@ def test_votes_stand_through_several_rounds(sam: User, fiona: User, lee: User) -
 def test_who_lost_the_right_in_the_meantime_is_not_counted_in_the_next_round(sam: User, person: Person) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         first = run.decisions.get()
         demand("supervisors", "finance")
         approve(first, sam)
@@ -150,7 +150,7 @@ def test_who_lost_the_right_in_the_meantime_is_not_counted_in_the_next_round(sam
 def test_a_refusal_of_the_next_round_ends_it(sam: User, fiona: User) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         demand("supervisors", "finance")
         approve(run.decisions.get(), sam)
         live_worker.wait_until(run, lambda now: now.decisions.count() == 2)
@@ -166,7 +166,7 @@ def test_a_refusal_of_the_next_round_ends_it(sam: User, fiona: User) -> None:
 def test_an_open_decision_is_brought_up_to_date_at_once(sam: User, fiona: User) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         decision = run.decisions.get()
         demand("supervisors", "finance")
         assert refreshing.refresh(decision.pk) is Refreshed.EXTENDED
@@ -181,7 +181,7 @@ def test_an_open_decision_is_brought_up_to_date_at_once(sam: User, fiona: User) 
 def test_a_raised_quorum_opens_a_met_tier_again(sam: User, fiona: User, person: Person) -> None:
     demand("supervisors", "finance")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         decision = run.decisions.get()
         approve(decision, sam)
         demand({"group": "supervisors", "quorum": 2}, "finance")
@@ -195,7 +195,7 @@ def test_a_raised_quorum_opens_a_met_tier_again(sam: User, fiona: User, person: 
 def test_a_denial_supersedes_and_the_mission_hears_it(sam: User) -> None:
     demand("supervisors")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         decision = run.decisions.get()
         demand(effect="deny")
         assert refreshing.refresh(decision.pk) is Refreshed.DENIED
@@ -210,7 +210,7 @@ def test_a_denial_supersedes_and_the_mission_hears_it(sam: User) -> None:
 def test_what_is_no_longer_asked_stays_asked(sam: User, fiona: User) -> None:
     demand("supervisors", "finance")
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         demand("supervisors")
         assert refreshing.refresh(run.decisions.get().pk) is Refreshed.UNCHANGED
         approve(run.decisions.get(), sam, fiona)
@@ -225,7 +225,7 @@ def test_decisions_expire_within_a_second_of_their_time_by_a_mission_worker_alon
     """No qcluster runs here. Real time: the worker's one timer is what is measured."""
     demand({"group": "supervisors", "quorum": 1, "expires": "1s", "on_expiry": "reject"})
     with live_worker.worker():
-        runs = [start("till", {})[0] for _ in range(20)]
+        runs = [start("standing.till", {})[0] for _ in range(20)]
         for run in runs:
             live_worker.ended(run)
     late = [one.resolved_at - one.expires_at for one in Decision.objects.filter(state="expired")]
@@ -237,7 +237,7 @@ def test_a_worker_that_has_nothing_to_do_wakes_for_the_expiry() -> None:
     """It hears of the alarm by a hint and sleeps until then, not until its next heartbeat."""
     demand({"group": "supervisors", "quorum": 1, "expires": "2s", "on_expiry": "reject"})
     with live_worker.worker():
-        run = live_worker.parked(start("till", {})[0], "decision:")
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
         live_worker.ended(run)
     decision = run.decisions.get()
     assert decision.resolved_at - decision.expires_at < dt.timedelta(seconds=0.5)

@@ -57,6 +57,7 @@ def test_every_field_of_the_contract_comes_back_from_the_form() -> None:
 
 @pytest.mark.parametrize("rule", [
     row("a", "allow"), row("b", "deny", "true", scope={"agent": ""}), row("c", "escalate", hold="1h"),
+    row("bar", "escalate", scope={"decision_class": "pay*"}, bar=0.9), row("e", "escalate", bar="low"),
     row("d", "escalate", tiers=[{"group": "a", "quorum": "two", "sla": "soon"}]), {"name": "", "effect": "maybe"},
 ])  # fmt: skip
 def test_short_and_wrong_rules_come_back_too(rule: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 Json = Any
 PREFIX: Final = "rule."
-SCOPE: Final = ("mission_type", "tool", "effect_class", "agent", "data_class")
+SCOPE: Final = ("mission_type", "tool", "effect_class", "agent", "data_class", "decision_class")
+TEXTS: Final = ("name", "effect", "when", "bar", "reason", "hold")
 KINDS: Final = ("group", "person", "attribute")
-RULE_KEYS: Final = frozenset({"name", "scope", "when", "effect", "tiers", "evidence", "hold", "reason"})
+RULE_KEYS: Final = frozenset({"name", "scope", "when", "bar", "effect", "tiers", "evidence", "hold", "reason"})
 TIER_KEYS: Final = frozenset({
     "name", "group", "any_of", "all_of", "quorum", "parallel", "distinct_from", "calendar", "sla", "expires",
     "on_expiry",
@@ -117,12 +118,12 @@ class Scope:
     effect_class: str = "*"
     agent: str = "*"
     data_class: str = "*"
+    decision_class: str = ""  # empty: actions, and no decision of a mission
 
     def as_json(self) -> dict[str, Json]:
         """What is narrowed."""
-        found = asdict(self)
-        kept = {"", "*"}, {"*"}
-        return {name: glob for name, glob in found.items() if glob not in kept[name in ("agent", "data_class")]}
+        silent = {"agent": {"*"}, "data_class": {"*"}, "decision_class": {""}}
+        return {name: glob for name, glob in asdict(self).items() if glob not in silent.get(name, {"", "*"})}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +135,7 @@ class RuleFields:
     when: str = ""
     reason: str = ""
     hold: str = ""
+    bar: str = ""
     scope: Scope = field(default_factory=Scope)
     tiers: tuple[Tier, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -143,7 +145,7 @@ class RuleFields:
         asks = self.effect == "escalate"
         found: dict[str, Json] = {
             "name": self.name, "scope": self.scope.as_json(), "when": self.when if self.when.strip() else "",
-            "effect": self.effect,
+            "bar": _decimal(self.bar) if asks else "", "effect": self.effect,
             "tiers": [tier.as_json() for tier in self.tiers if not tier.is_blank] if asks else [],
             "evidence": [one.as_json() for one in self.evidence if not one.is_blank] if self.effect != "deny" else [],
             "hold": self.hold if asks else "", "reason": self.reason,
@@ -160,13 +162,12 @@ def as_rule(form: RuleFields, before: Json) -> dict[str, Json]:
         return made
 
 
-# -- From the policy file ----------------------------------------------------------------------------------------------
 def of_rule(rule: Json) -> RuleFields:
     """The fields of a rule. Raises NoForm for what has no field."""
     _mapping(rule, RULE_KEYS, "the rule")
     scope = _mapping(rule.get("scope", {}), frozenset(SCOPE), "scope")
     return RuleFields(
-        **{name: _text(rule[name], name) for name in ("name", "effect", "when", "reason", "hold") if name in rule},
+        **{name: _text(rule[name], name) for name in TEXTS if name in rule},
         scope=Scope(**{name: _text(glob, f"scope.{name}") for name, glob in scope.items()}),
         tiers=tuple(_tier(tier, f"tiers[{at}]") for at, tier in enumerate(_list(rule.get("tiers", []), "tiers"))),
         evidence=tuple(
@@ -247,7 +248,6 @@ def _tick(value: Json, where: str) -> str:
     return "on" if value else ""
 
 
-# -- From a form that was sent -----------------------------------------------------------------------------------------
 def posted(data: Mapping[str, str]) -> RuleFields:
     """The fields as they were sent under `rule.…`, line ends as the file has them."""
     sent = {name[len(PREFIX) :]: _plain(value) for name, value in data.items() if name.startswith(PREFIX)}
@@ -290,6 +290,10 @@ def _indices(sent: Iterable[str], prefix: str) -> list[int]:
 def _plain(value: str) -> str:
     """Line ends as they were before the browser; NUL, which no text may hold, as its symbol."""
     return value.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def _decimal(text: str) -> float | str:
+    return float(text) if re.fullmatch(r"\d{1,3}(\.\d{1,9})?", text, re.ASCII) else text
 
 
 def _number(text: str) -> int | str:

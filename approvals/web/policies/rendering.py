@@ -23,6 +23,7 @@ EFFECTS: Final = {
 }  # fmt: skip
 SCOPE_WORDS: Final = {
     "mission_type": "mission", "tool": "tool", "effect_class": "effect", "agent": "agent", "data_class": "data",
+    "decision_class": "decisions",
 }  # fmt: skip
 SUGGESTED: Final = {"mission_type": "offers-missions", "tool": "offers-tools", "effect_class": "offers-effects"}
 CHOICES: Final = {
