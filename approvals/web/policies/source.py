@@ -26,7 +26,8 @@ NUMBER_LIKE: Final = re.compile(r"^-?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?$"
 ORDER: Final = (
     "name", "scope", "when", "bar", "effect", "tiers", "evidence", "hold", "reason", "mission_type", "tool",
     "effect_class", "agent", "data_class", "decision_class", "group", "person", "attribute", "fallback", "any_of",
-    "all_of", "quorum", "parallel", "distinct_from", "calendar", "sla", "expires", "on_expiry", "source", "max_age", "revalidate",
+    "all_of", "quorum", "parallel", "distinct_from", "calendar", "sla", "expires", "on_expiry", "source", "max_age",
+    "revalidate",
 )  # fmt: skip
 
 
