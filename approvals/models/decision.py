@@ -55,21 +55,6 @@ OVERSEERS = ("operators", "auditors")  # groups that may read every decision, an
 OPEN, SETTLED = Q(state=DecisionState.OPEN), ~Q(state=DecisionState.OPEN)
 
 
-def groups_of(user: User) -> frozenset[str]:
-    """The names of a person's groups as they are now."""
-    return frozenset(user.groups.values_list("name", flat=True))
-
-
-def group_token(name: str) -> str:
-    """How the members of a group stand in `Decision.audience`."""
-    return f"g:{name}"
-
-
-def person_token(user_id: int) -> str:
-    """How one person stands in `Decision.audience`."""
-    return f"u:{user_id}"
-
-
 class DecisionQuerySet(models.QuerySet["Decision"]):
     """Filters over decisions; none has side effects."""
 
@@ -77,31 +62,31 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
         """Not settled yet."""
         return self.filter(state=DecisionState.OPEN)
 
-    def visible_to(self, user: User, groups: frozenset[str] | None = None) -> DecisionQuerySet:
+    def visible_to(self, user: User, standing: reach.Standing | None = None) -> DecisionQuerySet:
         """What this person may see: what they are or were asked, voted on or asked for, also in another's place.
 
-        Overseers see all, but for missions that are restricted to other groups. `groups` are theirs as just read by
-        `groups_of`; without them they are read here.
+        Overseers see all, but for missions that are restricted to other groups. `standing` is theirs as just
+        read by `reach.standing_of`; without it, it is read here.
         """
         if not user.is_active:
             return self.none()
         if user.is_superuser:
             return self
-        groups = groups_of(user) if groups is None else groups
-        tokens, handed_on = reach.tokens(user, groups)
-        asked = Q(audience__overlap=tokens)
-        if handed_on:
-            asked |= Q(pk__in=handed_on)
-        if not groups.intersection(OVERSEERS):
+        standing = standing or reach.standing_of(user)
+        asked = reach.asked(standing)
+        if not standing.groups.intersection(OVERSEERS):
             return self.filter(asked)
-        shown = unrestricted(set(groups), "mission__")
+        shown = unrestricted(set(standing.groups), "mission__")
         return self.filter(shown | Q(mission=None) | asked) if shown else self
 
-    def for_voter(self, user: User, groups: frozenset[str] | None = None) -> DecisionQuerySet:
+    def for_voter(self, user: User, standing: reach.Standing | None = None) -> DecisionQuerySet:
         """Open, and this person may vote on them now, for themselves or for who gave them their vote."""
-        groups = groups_of(user) if groups is None else groups
-        votes = Vote.objects.filter(retraction__isnull=True)
-        return self.open().filter(pk__in=reach.waiting_seats(user, groups, votes).values("decision"))
+        standing = standing or reach.standing_of(user)
+        rows, may, votes = self.open().filter(reach.asked(standing)), Q(), Vote.objects.filter(retraction__isnull=True)
+        for number, route in enumerate(reach.routes(standing)):
+            rows = rows.alias(**{f"seat_{number}": reach.free_seat(route, votes)})
+            may |= Q(**{f"seat_{number}__isnull": False}) & ~reach.behind(route.people)
+        return rows.filter(may)
 
     def waiting_for(self, name: str) -> DecisionQuerySet:
         """An open tier has this name, or waits for this group."""

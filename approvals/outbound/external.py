@@ -18,7 +18,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.db import IntegrityError, transaction
 
-from approvals import queue, resolution
+from approvals import audience, queue, resolution
 from approvals.models import Decision, DecisionKind, DecisionState, External
 from approvals.outbound import guard
 from approvals.policies import durations
@@ -191,6 +191,7 @@ def _open(wanted: Ask, plans: list[Json], caller: User) -> Decision:
         at = database_now().isoformat()
         answer = Answer(verdict=str(settled), digest=decision.digest, comment=ruling.reason, at=at)
         resolution.settle(decision, settled, answer)
+        audience.refresh(decision)
         return decision
     queue.put_before_people(decision, together(ruling.tiers, plans))
     return decision

@@ -112,7 +112,8 @@ def _past(row: tuple[Any, ...]) -> PastRuling:
         place=Place(at, mission_id, seq), mission_uid=uid, mission_type=kind, path=path,
         phase=str(payload.get("phase", "")), tool=str(payload.get("tool", "")), title=str(payload.get("title", "")),
         was=Ruling.from_json(payload) if "outcome" in payload else None, oversized=int(told.get("args_bytes", 0)),
-        intent=_intent({"owner_id": owner_id, **told}, mission) if told else None,
+        intent=_intent({"owner_id": owner_id, **told, "budgets": payload.get("budgets", ())}, mission)
+        if told else None,
     )
 
 

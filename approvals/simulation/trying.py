@@ -16,7 +16,10 @@ from approvals.policies.document import InvalidPolicy
 from approvals.policies.rules import Table
 from approvals.simulation import candidates, history
 from approvals.simulation.candidates import Tables
+from missions.data_classes import DEFAULT, Clearance, clearance
+from missions.engine import accounts
 from missions.engine import history as journal
+from missions.engine.registry import all_types
 from missions.errors import InvalidInput, UnknownTool
 from missions.governance import EffectClass, Intent, Json, RetrySafety, Ruling
 from missions.models import Entry, Kind, Mission
@@ -56,9 +59,10 @@ def intent_of(action: Action) -> tuple[Intent, bool]:
     """The intent that an action stands for, and whether its tool is known here.
 
     Arguments are checked against the schema of a known tool; an unknown one counts as what nothing is promised of:
-    it writes, and only people can tell. Raises InvalidInput with errors below `args`.
+    it writes, and only people can tell. Raises InvalidInput with errors at `data` and below `args`.
     """
     spec = _spec(action.tool)
+    data_class = action.data or (spec.data_class if spec else "")
     brief = action.mission.brief if action.mission else None
     intent = Intent(
         mission_uid=action.mission.uid if action.mission else NOBODYS,
@@ -67,9 +71,23 @@ def intent_of(action: Action) -> tuple[Intent, bool]:
         tool=action.tool, args=_checked(spec, action.args), agent=action.agent,
         effect_class=spec.effect if spec else EffectClass.WRITE,
         retry_safety=spec.retry_safety if spec else RetrySafety.MANUAL,
-        reversible=bool(spec and spec.compensate), data_class=action.data or (spec.data_class if spec else ""),
+        reversible=bool(spec and spec.compensate), data_class=data_class, clearance=_clearance(action, data_class),
     )
     return intent, spec is not None
+
+
+def _clearance(action: Action, data_class: str) -> Clearance:
+    """The mission's, or its type's; where neither is named, enough for the action, so that the rules are asked."""
+    if action.mission is not None:
+        first = Entry.objects.filter(mission_id=action.mission.pk, seq=1)
+        return accounts.clearance_of(journal.decode(list(first))[0].payload)
+    kind = next((kind for kind in all_types() if kind.name == action.mission_type), None)
+    if kind is not None:
+        return kind.data_classes
+    try:
+        return clearance((*DEFAULT, data_class))
+    except ValueError as error:
+        raise InvalidInput(f"{error}.", errors=[{"field": "data", "message": f"{error}."}]) from error
 
 
 def _spec(name: str) -> ToolSpec | None:

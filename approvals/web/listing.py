@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet, TextChoices
+from django.db.models import Q, QuerySet, TextChoices, Value
 
 from approvals.models import Decision, DecisionKind, DecisionState
-from approvals.models.decision import DecisionQuerySet, groups_of
+from approvals.models.decision import DecisionQuerySet
+from approvals.models.reach import Standing
 from missions.models.fields import DatabaseNow
 from missions.web.pagination import cursor_of, limit_of, place_of
 from missions.web.parsers import text_fault
@@ -25,7 +27,7 @@ DUE_SOON = dt.timedelta(hours=4)
 WORD, QUARTER = 1 << 32, 4  # a uuid travels in a cursor as four 32-bit numbers
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 SEARCH_LENGTH = 200
-COUNTED = 1000  # no count goes further: a page says "999+"
+COUNTED = 100  # no count goes further: a page says "99+"
 
 
 class View(TextChoices):
@@ -41,12 +43,11 @@ class View(TextChoices):
     DONE = "done", "Done"  # settled
 
 
-def of_view(user: User, view: View, groups: frozenset[str] | None = None) -> DecisionQuerySet:
-    """The decisions of a saved view, as this person sees it; `groups` are theirs, where they are known already."""
-    groups = groups_of(user) if groups is None else groups
+def of_view(user: User, view: View, standing: Standing | None = None) -> DecisionQuerySet:
+    """The decisions of a saved view, as this person sees it; their standing is read unless it is given."""
     if view == View.MY_TIERS and user.is_active:
-        return Decision.objects.for_voter(user, groups)  # who is asked sees what is asked
-    seen = Decision.objects.visible_to(user, groups)
+        return Decision.objects.for_voter(user, standing)  # who is asked sees what is asked
+    seen = Decision.objects.visible_to(user, standing)
     if view == View.DONE:
         return seen.exclude(state=DecisionState.OPEN)
     opened = seen.open()
@@ -63,10 +64,12 @@ def of_view(user: User, view: View, groups: frozenset[str] | None = None) -> Dec
     return opened
 
 
-def counts(user: User) -> dict[str, int]:
-    """How many decisions each view of open ones holds for this person, counted up to `COUNTED`."""
-    groups = groups_of(user)
-    return {view: of_view(user, view, groups).order_by()[:COUNTED].count() for view in View if view != View.DONE}
+def counts(standing: Standing) -> dict[str, int]:
+    """How many decisions each view of open ones holds for this person, counted up to `COUNTED`. One statement."""
+    views = {view: of_view(standing.user, view, standing) for view in View if view != View.DONE}
+    few = [rows.order_by().annotate(of=Value(str(view))).values_list("of")[:COUNTED] for view, rows in views.items()]
+    found = Counter(of for (of,) in few[0].union(*few[1:], all=True))
+    return {view: found[view] for view in views}
 
 
 def filtered(rows: DecisionQuerySet, params: Mapping[str, str]) -> DecisionQuerySet:
@@ -121,7 +124,7 @@ class Order:
         """
         timed, lacking = rows.filter(**{f"{self.field}__isnull": False}), rows.none()
         if self.may_lack:
-            lacking = rows.filter(**{f"{self.field}__isnull": True}).order_by("pk")
+            lacking = self.apply(rows.filter(**{f"{self.field}__isnull": True}))  # as the index goes
         if cursor:
             has_time, micros, *words = place_of(cursor, 2 + QUARTER)
             if not has_time:
@@ -173,9 +176,13 @@ class Page:
     next: str | None
 
 
-def page(user: User, params: Mapping[str, str], *, view: View | None, mission_id: int | None = None) -> Page:
+def page(
+    user: User, params: Mapping[str, str], *, view: View | None, mission_id: int | None = None,
+    standing: Standing | None = None,
+) -> Page:
     """A page of a view, or of all that this person may see, also of one mission only. Raises Problem (400)."""
-    rows = filtered(of_view(user, view) if view else Decision.objects.visible_to(user), params)
+    seen = of_view(user, view, standing) if view else Decision.objects.visible_to(user, standing)
+    rows = filtered(seen, params)
     if mission_id is not None:
         rows = rows.filter(mission_id=mission_id)
     order, limit = _order(view, params), limit_of(params)

@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals import ballots, queue, quorum, refusals, votes
 from approvals.models import Decision, DecisionKind, TierState, VoteVerdict
+from approvals.models.reach import standing_of
 from approvals.web import dossier, listing, words
 from approvals.web.forms import VoteForm, answer_form
 from approvals.web.listing import View
@@ -49,16 +50,19 @@ def queue_page(request: HttpRequest) -> HttpResponse:
     user = person(request)
     try:
         view = listing.view_of(request.GET) or View.MY_TIERS
-        page = listing.page(user, {"limit": ROWS, **request.GET.dict()}, view=view)
+        standing = standing_of(user)
+        page = listing.page(user, {"limit": ROWS, **request.GET.dict()}, view=view, standing=standing)
     except Problem as problem:
         raise BadRequest(problem.text) from problem
+    counts = listing.counts(standing)
     context = {
-        "view": view, "tabs": _tabs(view, listing.counts(user)), "rows": (rows := dossier.rows(page.rows)),
+        "view": view, "tabs": _tabs(view, counts), "queue_open": counts[View.MY_TIERS],
+        "rows": (rows := dossier.rows(page.rows)),
         "may_bulk": view == View.MY_TIERS and any(row.may_bulk for row in rows),
         "kinds": DecisionKind.choices, "kind": request.GET.get("kind", ""), "q": request.GET.get("q", ""),
         "filtered": any(request.GET.get(name) for name in ("q", "kind", "tier", "state")),
         "next_url": _with(request, cursor=page.next) if page.next else "", "is_first": "cursor" not in request.GET,
-        "here": request.get_full_path(), "groups": list(user.groups.values_list("name", flat=True)),
+        "here": request.get_full_path(), "groups": sorted(standing.groups),
     }
     return render(request, "approvals/queue.html#list" if is_fragment(request) else "approvals/queue.html", context)
 

@@ -123,18 +123,16 @@ class ToolRun:
         **payload: Any,
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
-        if entry_kind is Kind.OUTCOME:
-            side = (*side, *endings.along(self, payload["state"]))
         body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
-        index: list[Index] = [effect] if effect else []
-        if settle:
-            index.append(SettleEffect(key=self.progress.key, state=settle))
+        side = (*side, *endings.along(self, entry_kind, told := codec.load(body)))
+        index: list[Index] = [SettleEffect(key=self.progress.key, state=settle)] if settle else []
+        index += [effect] if effect else []
         if entry_kind in (Kind.INTENT, Kind.RETRY):
             self.run.shield(self.path, on=True)
         draft = Draft(kind=entry_kind, path=self.path, payload=body, input_hash=self.input_hash)
         self.seq = await self.run.append(draft, index=(*index, *self.also(entry_kind, payload)), side=side)
         self.at, self._mine = self.run.clock.now(), True
-        self._fold(entry_kind, codec.load(body))
+        self._fold(entry_kind, told)
         if self.progress.phase is not Phase.CALL:
             self.run.shield(self.path, on=False)
 
@@ -193,8 +191,8 @@ class ToolRun:
 
     def next_decision(self) -> uuid.UUID:
         """The id of the decision that comes next at this path."""
-        claimed = self.run.claimed
-        return keys.decision_id(claimed.uid, claimed.timeline, claimed.chapter, self.path, self.progress.round + 1)
+        at = self.run.claimed
+        return keys.decision_id(at.uid, at.timeline, at.chapter, self.path, self.progress.round + 1)
 
     async def _intend(self) -> None:
         is_read = self.spec.effect is EffectClass.READ
@@ -210,7 +208,6 @@ class ToolRun:
             await (reads.read(self) if is_read else self._open())
         finally:
             self.run.ledger.reserved.pop(self.path, None)
-        await charging.not_needed(self)
 
     async def _open(self) -> None:
         await admission.admitted(self)

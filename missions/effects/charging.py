@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from missions.effects import standing
 from missions.effects.budgeting import CONTROL
-from missions.effects.progress import ENDS
 from missions.engine import charges, crashpoints, period_budgets
 from missions.engine.arrays import boolean, int4, int8
 from missions.engine.branches import Wait
@@ -83,11 +82,13 @@ async def charged(op: ToolRun) -> None:
         op.charged = key
 
 
-async def not_needed(op: ToolRun) -> None:
-    """Give back what is held for a call that was refused before its intent; one that is ruled on again keeps it."""
-    refused = op.progress.intent is None and op.progress.phase in ENDS
-    if op.charged and refused and op.spec.effect is not EffectClass.READ:
-        await op.run.owner.in_database(charges.give_back, op.charged)
+def key_before_intent(op: ToolRun) -> str:
+    """The key under which a call may hold something before its intent; empty where it comes under no budget.
+
+    Reckoned rather than remembered: it may have been an earlier attempt that was charged.
+    """
+    writes = op.spec.effect is not EffectClass.READ
+    return op.key_of(standing.generation(op)) if writes and _of_call(op) else ""
 
 
 def _wanted(op: ToolRun, budgets: tuple[Kept, ...]) -> Amounts:

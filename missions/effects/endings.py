@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from missions.effects import charging, dispatch, heartbeats
 from missions.effects.calling import Calling
+from missions.effects.progress import ENDS
 from missions.engine import codec
 from missions.engine.writes import Side
 from missions.errors import WorkspaceRefused
@@ -15,6 +17,8 @@ from missions.models import Kind
 
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
+
+REFUSALS = (Kind.RULING, Kind.ANSWERED)  # entries that may end a call before its intent
 
 
 async def done(op: ToolRun, outcome: Json, calling: Calling, **more: Any) -> None:
@@ -29,11 +33,22 @@ async def done(op: ToolRun, outcome: Json, calling: Calling, **more: Any) -> Non
         await op.record(Kind.OUTCOME, side=calling.dropping(), **words, **left)
 
 
-def along(op: ToolRun, state: str) -> Iterator[Side]:
-    """The statements that go with the entry that ends a call, or one generation of it: no cursor, charges settled.
+def along(op: ToolRun, entry_kind: Kind, payload: Json) -> Iterator[Side]:
+    """The statements that go with the entry that ends a call, or one generation of it: no cursor, charges settled."""
+    if entry_kind is Kind.OUTCOME:
+        yield from _with_outcome(op, payload["state"])
+    elif entry_kind in REFUSALS and (key := charging.key_before_intent(op)) and _ends(op, entry_kind, payload):
+        yield charging.settling(key, happened=False)
 
-    Where nobody knows for good what became of it, its charges stay held.
-    """
+
+def _ends(op: ToolRun, entry_kind: Kind, payload: Json) -> bool:
+    """Whether this entry is the call's last; the progress itself is left as it is."""
+    after = replace(op.progress)
+    return after.fold(entry_kind, payload) and after.phase in ENDS
+
+
+def _with_outcome(op: ToolRun, state: str) -> Iterator[Side]:
+    """Where nobody knows for good what became of it, its charges stay held."""
     repeated = op.progress.tries or op.progress.uncertain
     if repeated:
         yield heartbeats.dropping(op.run, op.path)

@@ -19,7 +19,6 @@ from django.conf import settings
 from django.db import transaction
 
 from missions.engine import alarms, mailbox, tills
-from missions.engine.clock import database_now
 from missions.engine.tills import ZERO, Till, Wants
 from missions.errors import MissionEnded, UnknownMission
 from missions.models import (
@@ -71,7 +70,8 @@ class Ticket:
 def reserve(ask: Ask) -> Ticket:
     """Take what is wanted of all budgets, or ask what became of an earlier request. Own transaction."""
     found = tills.locked(ask.wants)
-    known = set(BudgetCharge.objects.filter(key=ask.key, budget__in=found).values_list("budget_id", flat=True))
+    standing = BudgetCharge.objects.filter(key=ask.key, budget__in=found).exclude(state=ChargeState.RETURNED)
+    known = set(standing.values_list("budget_id", flat=True))
     wants = {one: amount for one, amount in ask.wants.items() if one not in known}
     lacking = tills.first_lacking(found, wants)
     while lacking is not None and lacking.free():  # before anybody waits: what the dead held
@@ -187,19 +187,6 @@ def look_again(subject: str, nominal_at: dt.datetime) -> None:
     alarms.forget_rung(f"budgets:{subject}", nominal_at)
     with transaction.atomic():
         serve(int(subject))
-
-
-@transaction.atomic
-def give_back(key: str) -> None:
-    """What this key holds is not needed after all: whatever it was for was refused before its intent. Own transaction.
-
-    Like a settlement it touches the key's own charges alone; whoever locks the budget next counts them anew.
-    """
-    held = BudgetCharge.objects.filter(key=key, state=ChargeState.HELD)
-    budgets = sorted(set(held.values_list("budget_id", flat=True)))
-    held.update(state=ChargeState.RETURNED, due=ZERO)
-    for budget in budgets:
-        alarms.set_alarm(f"budgets:{budget}", database_now())
 
 
 def serve(budget_id: int) -> None:

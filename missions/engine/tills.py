@@ -28,6 +28,7 @@ from missions.models import (
     Period,
     PeriodBudget,
 )
+from missions.models.fields import DatabaseNow
 
 ZERO = Decimal(0)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -59,11 +60,12 @@ class Till:
         return self.left >= wanted if wanted else self.left > 0
 
     def take(self, mission_id: int, key: str, amount: Decimal, state: ChargeState) -> None:
-        """Charge it; a charge of this key that stands already counts once."""
-        BudgetCharge.objects.create(
-            budget=self.budget, account=self.account, mission_id=mission_id, key=key, amount=amount, due=amount,
-            state=state,
-        )
+        """Charge it; a charge of this key that was given back is taken anew, on whatever account it was."""
+        charge = {
+            "account": self.account, "mission_id": mission_id, "amount": amount, "due": amount, "state": state,
+            "charged_at": DatabaseNow(),
+        }
+        BudgetCharge.objects.update_or_create(budget=self.budget, key=key, defaults=charge)
         self.account.used += amount
         self.account.save(update_fields=["used"])
 

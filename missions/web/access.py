@@ -7,6 +7,7 @@ vote. What may not be seen is answered like what does not exist.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
@@ -100,6 +101,11 @@ def visible_mission(user: User | AnonymousUser, uid: uuid.UUID) -> Mission:
     if found is None:
         raise UnknownMission(f"There is no mission {uid}, or you may not see it.")
     return found
+
+
+def held_by(user: User | AnonymousUser, groups: frozenset[str], names: Collection[str]) -> bool:
+    """As the questions above, for a page that asks several of them and has read the names of the person's groups."""
+    return user.is_active and (user.is_superuser or not groups.isdisjoint(names))
 
 
 def _in_any(user: User | AnonymousUser, groups: frozenset[str]) -> bool:

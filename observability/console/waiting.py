@@ -8,14 +8,14 @@ from django.contrib.auth.models import AnonymousUser
 
 from approvals.models import Decision
 
-MOST = 1000
+MOST = 100
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
 def open_for(user: User | AnonymousUser) -> int:
-    """Open decisions that wait for this person's vote, counted up to 1,000; 0 for strangers. Two statements."""
+    """Open decisions that wait for this person's vote, counted up to 100; 0 for strangers. Two statements."""
     if not user.is_authenticated or not user.is_active:
         return 0
     return Decision.objects.for_voter(user).order_by()[:MOST].count()

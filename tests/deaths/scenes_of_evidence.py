@@ -45,9 +45,12 @@ async def moved_in_doubt(m: Context, given: Given) -> Verdict:
     return Verdict("done")
 
 
-@scene()
+@scene(period_budgets={"effects": 9})
 async def unproven(m: Context, given: Given) -> Verdict:
-    """Evidence that was never read, that changes under an allowing rule, and that can not be had any more."""
+    """Evidence that was never read, that changes under an allowing rule, and that can not be had any more.
+
+    What is denied gives back what it held of its budget.
+    """
     for what, look in (("unseen", False), ("turns-2", True), ("gone-2", True)):
         try:
             if look:

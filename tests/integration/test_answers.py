@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 paid: list[dict[str, Any]] = []
 
 
-@tool(name="till.pay", effect="write", retry_safety="manual", sentence="Pay {amount} to {to}")
+@tool(name="answers.pay", effect="write", retry_safety="manual", sentence="Pay {amount} to {to}")
 async def pay(call: ToolCall, amount: int, to: str, note: str = "") -> dict[str, Any]:
     """Pay out"""
     paid.append({"amount": amount, "to": to, "note": note})
@@ -41,7 +41,7 @@ class Address(BaseModel):
 async def till(m: Context, request: dict[str, Any]) -> Verdict:
     """Pay once, and try again with the reviewer's words where changes are asked for."""
     try:
-        return Verdict("paid", data=await m.tool("till.pay", amount=request["amount"], to="Ann"))
+        return Verdict("paid", data=await m.tool("answers.pay", amount=request["amount"], to="Ann"))
     except ChangesRequested as asked:
         return Verdict("changes", summary=f"{asked.comment} ({asked.reason_code})")
 
@@ -63,10 +63,11 @@ def rules(*table: dict[str, Any]) -> None:
     """Put a policy in force: under 500 supervisors say, from 500 finance too, over 5,000 it is denied."""
     tiers = [{"group": "supervisors", "quorum": 1}]
     rows = list(table) or [
-        {"name": "till", "scope": {"tool": "till.*"}, "effect": "escalate", "tiers": tiers, "reason": "Money moves."},
-        {"name": "large", "scope": {"tool": "till.*"}, "when": "args.amount >= 500", "effect": "escalate",
+        {"name": "till", "scope": {"tool": "answers.*"}, "effect": "escalate", "tiers": tiers,
+         "reason": "Money moves."},
+        {"name": "large", "scope": {"tool": "answers.*"}, "when": "args.amount >= 500", "effect": "escalate",
          "tiers": [*tiers, {"group": "finance", "quorum": 1}], "reason": "It is much."},
-        {"name": "never", "scope": {"tool": "till.*"}, "when": "args.amount > 5000", "effect": "deny",
+        {"name": "never", "scope": {"tool": "answers.*"}, "when": "args.amount > 5000", "effect": "deny",
          "reason": "Too much."},
     ]  # fmt: skip
     versions.load(document.check({"name": "till", "mode": "enforce", "rules": rows}), activate=True, via="test")

@@ -155,8 +155,9 @@ def test_a_denied_decision_raises_and_nothing_is_done() -> None:
 
 def test_rules_of_actions_are_not_about_decisions_nor_the_other_way_round() -> None:
     rules({"name": "no-decisions", "scope": {"decision_class": "*"}, "effect": "deny"})
+    paying = define("gates.pay", corners.pay)
     with live_worker.worker():
-        other = start(define("gates.pay", corners.pay), {"tool": "corner.keyed"})[0]
+        other = start(paying, {"tool": "corner.keyed"})[0]
         assert live_worker.ended(other).state == State.COMPLETED
     versions.load(document.check({"name": "gates", "rules": [
         FREE, {"name": "all", "effect": "deny", "scope": {"tool": "*"}, "when": "args.amount == 2"},

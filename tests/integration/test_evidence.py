@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ from missions.authoring import (
     tool,
 )
 from missions.control import lineage
-from missions.engine import feed, history, mailbox
+from missions.engine import feed, history, mailbox, period_budgets
 from missions.engine.starting import start
-from missions.models import Effect, Kind, Mission
+from missions.models import BudgetCharge, Effect, Kind, Mission
 from missions.testing import workers
 from tests import live_worker
 from tests.conftest import Clock
@@ -237,6 +238,20 @@ def test_what_a_rule_allowed_on_evidence_that_has_changed_is_denied() -> None:
         run = live_worker.ended(begin("A"))
     assert (run.state, shop.paid) == ("failed", [])
     assert "“Fetch order” has changed (left was 100.00, is 60.00)." in run.outcome.error
+
+
+def test_what_is_denied_before_its_intent_gives_back_what_it_held() -> None:
+    period_budgets.add(name="daily", counts="effects", amount=Decimal(1), period="day")
+    put("allow", DEMAND)
+    with live_worker.worker():
+        run = begin("A", waits=True)
+        live_worker.parked(run, "signal:go")
+        shop.left = "60.00"
+        mailbox.deliver(run.pk, "go", {})
+        live_worker.ended(run)
+        held = list(BudgetCharge.objects.values_list("state", flat=True))
+        live_worker.ended(begin("A"))
+    assert (run.outcome.verdict, held, len(shop.paid)) == ("denied", ["returned"], 1)
 
 
 def test_what_changes_while_a_call_is_put_off_is_ruled_on_again(sam: User) -> None:

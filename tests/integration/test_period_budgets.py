@@ -301,3 +301,16 @@ def test_a_budget_that_makes_no_sense_is_refused(wrong: dict[str, Any], field: s
     with pytest.raises(InvalidInput) as refused:
         kept(**wrong)
     assert field in [error["field"] for error in refused.value.errors]
+
+
+def test_what_is_refused_after_it_was_charged_gives_back_and_is_charged_anew_when_it_is_tried_again() -> None:
+    budget = kept(amount=Decimal(1))
+    run = begin(ONE, amount=1)
+    key = "1" * 64
+    ask = charges.Ask(mission_id=run.pk, path="x", key=key, wants={budget.pk: Decimal(1)})
+    assert charges.reserve(ask).granted
+    BudgetCharge.objects.update(state="returned", due=0)  # as charge_settle.sql does
+    assert standing().spent == 0
+    assert charges.reserve(ask).granted and charges.reserve(ask).granted
+    assert (standing().spent, standing().held) == (1, 1)
+    assert not charges.reserve(charges.Ask(mission_id=run.pk, path="y", key="2" * 64, wants=ask.wants)).granted

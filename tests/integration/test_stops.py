@@ -143,7 +143,7 @@ def test_a_stopped_mission_can_be_cancelled() -> None:
 
 def test_a_call_that_is_put_off_does_not_start_again_while_its_tool_is_stopped() -> None:
     def busy() -> None:
-        raise TryLater("Busy.", retry_after_seconds=0.2)
+        raise TryLater("Busy.", retry_after_seconds=2)  # the worker has heard of the stop by then
 
     corners.bank.__init__()  # type: ignore[misc]
     corners.bank.fault = busy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from approvals.matching import Approval, match
@@ -42,6 +42,7 @@ def most(people, slots):
     return best
 
 
+@settings(deadline=None)  # trying every way takes as long as it takes
 @given(people=people, tiers=tiers)
 def test_as_many_demands_are_answered_as_can_be(people, tiers):
     demands = demands_of(tiers)
@@ -53,6 +54,7 @@ def test_as_many_demands_are_answered_as_can_be(people, tiers):
     assert found.lacking == {(key, n) for key, each in demands.items() for n in range(len(each))} - found.filled.keys()
 
 
+@settings(deadline=None)  # trying every way takes as long as it takes
 @given(people=people, tiers=tiers, newcomer=st.frozensets(st.sampled_from(GROUPS), min_size=1))
 def test_one_more_person_helps_exactly_where_it_says(people, tiers, newcomer):
     demands = demands_of(tiers)
@@ -62,6 +64,7 @@ def test_one_more_person_helps_exactly_where_it_says(people, tiers, newcomer):
     assert said == (most([*people, newcomer], slots) > most(people, slots))
 
 
+@settings(deadline=None)  # trying every way takes as long as it takes
 @given(people=people, tiers=tiers)
 def test_an_earlier_demand_is_never_robbed_for_a_later_one(people, tiers):
     demands = demands_of(tiers)

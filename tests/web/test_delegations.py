@@ -167,7 +167,7 @@ def test_many_delegations_cost_no_statement_a_row(clock, django_assert_max_num_q
     for _ in range(30):
         opened(waiting_mission(), SUPERVISORS)
     client = signed_in(dee)
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(45):
         assert client.get("/queue/").status_code == 200
     assert Decision.objects.for_voter(dee).count() == 30
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 TRY, SIMULATE = "/policies/refunds/try", "/policies/refunds/simulate"
 
 
-@tool(name="simulated.refund", effect="write", retry_safety="keyed", compensate="simulated.undo", data_class="payments")
+@tool(name="simulated.refund", effect="write", retry_safety="keyed", data_class="payments")
 async def refund(call: ToolCall, amount: str, note: str = "") -> None:
     """Refund"""
     raise AssertionError("trying calls nothing")

@@ -13,10 +13,10 @@ from django.urls import reverse
 from approvals.models import Policy, Replay, VersionState
 from approvals.simulation import starting
 from approvals.simulation.windows import Window
+from missions import visibility
 from missions.authoring import ToolCall, tool
 from missions.engine import codec
 from missions.models import Mission
-from missions.web import access
 from tests import parcels, replays
 from tests.policies import row
 from tests.web.visits import get, signed_in
@@ -172,7 +172,7 @@ def test_rows_come_page_by_page_and_by_kind(audrey: User) -> None:
 def test_a_reader_sees_rows_of_missions_that_they_may_see(person: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     replay, run = findings()
     reader = person("rita", "auditors")
-    monkeypatch.setattr(access, "SEE_ALL", frozenset({"operators"}))
+    monkeypatch.setattr(visibility, "SEE_ALL", frozenset({"operators"}))
     html = get(reader, reverse("replay", args=[replay.pk]))
     assert 'id="difference-' not in html and "There is nothing here that you may see" in html
     reader.groups.add(Group.objects.get_or_create(name="operators")[0])
