@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 
 from approvals import resolution
 from approvals.models import Comment, Decision
+from approvals.outbound import events
 from approvals.refusals import BadVote, UnknownDecision
 
 TEXT_LENGTH, AGENT_LENGTH, KEY_LENGTH = 4000, 100, 200
@@ -39,6 +40,7 @@ def add(decision_id: uuid.UUID, author: User, text: str, *, agent: str = "", key
         made = Comment.objects.create(
             decision=decision, mission_id=decision.mission_id, author=author, agent=agent, text=text.strip(), key=key,
         )
+        events.emit("decision.comment", decision=decision, facts={"by": author.username})
         resolution.announce(decision)
     made.refresh_from_db()
     return made

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from approvals import quorum, resolution, tiers
 from approvals.models import Decision, DecisionState, Retraction, Tier, Vote
+from approvals.outbound import events
 from approvals.refusals import BadVote, NotEligible, NotHeld, UnknownDecision
 from approvals.roll import Roll
 from missions.engine.alarms import set_alarm
@@ -39,6 +40,7 @@ def release(decision_id: uuid.UUID) -> bool:
     decision.released_at = decision.hold_until
     decision.save(update_fields=["released_at"])
     resolution.announce(decision)
+    events.emit("decision.settled", decision=decision)
     try:
         with transaction.atomic():
             resolution.tell_mission(decision)

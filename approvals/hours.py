@@ -14,7 +14,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 
 from approvals.calendars import read_week, read_zone
-from approvals.models import Calendar, Holiday, Profile
+from approvals.models import Calendar, Holiday
 from approvals.scheduling import ALWAYS
 from missions.errors import StandfastError
 
@@ -91,9 +91,7 @@ def change(name: str, *, time_zone: str, hours: Any, holidays: Mapping[dt.date, 
 def remove(name: str) -> None:
     """Let a calendar go. Tiers that still name it count all time. Own transaction. Raises UnknownCalendar."""
     with transaction.atomic():
-        found = get(name)
-        Profile.objects.filter(calendar=found).update(calendar=None)
-        found.delete()
+        get(name).delete()
 
 
 def _set_holidays(calendar: Calendar, holidays: Mapping[dt.date, str]) -> None:

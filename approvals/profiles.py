@@ -8,29 +8,18 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from approvals import resolution, resolving
-from approvals.calendars import read_zone
-from approvals.models import Calendar, Decision, Profile
+from approvals.models import Decision, Profile
 
 
-def change(
-    user: User, *, manager: User | None = None, time_zone: str | None = None, calendar: Calendar | None = None,
-) -> Profile:
-    """Set what is given, and let the open tiers that ask by a manager ask the new one. Raises ValueError.
+def set_manager(user: User, manager: User | None) -> Profile:
+    """Say who manages a person, or that nobody does; open tiers that ask by a manager ask the new one.
 
-    Own transaction, and one more for each decision.
+    Own transaction, and one more for each decision. Raises ValueError for a person's own name.
     """
-    if time_zone:
-        read_zone(time_zone)
     if manager is not None and manager.pk == user.pk:
         raise ValueError("Nobody is their own manager.")
-    with transaction.atomic():
-        profile, _ = Profile.objects.select_for_update().get_or_create(user=user)
-        profile.manager = manager if manager is not None else profile.manager
-        profile.time_zone = profile.time_zone if time_zone is None else time_zone
-        profile.calendar = calendar if calendar is not None else profile.calendar
-        profile.save()
-    if manager is not None:
-        seat_anew()
+    profile, _ = Profile.objects.update_or_create(user=user, defaults={"manager": manager})
+    seat_anew()
     return profile
 
 

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from approvals import carrying, exposure, likeness, quorum, resolution
-from approvals.models import Decision, DecisionKind, DecisionState
+from approvals.models import Decision, DecisionKind, DecisionState, PolicyChange
 from approvals.outbound import events
 from approvals.plans import plans_of
 from approvals.refusals import BadVote, NotEligible, UnknownDecision
@@ -38,7 +38,7 @@ CLAIM = dt.timedelta(minutes=15)
 REASON_LENGTH = 4000
 ENGINES_OWN = (
     DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBACK, DecisionKind.DIVERGENCE, DecisionKind.BUDGET,
-    DecisionKind.POLICY_CHANGE,  # which is taken out of review by its own verb
+    DecisionKind.POLICY_CHANGE,  # of a version, which is taken out of review by its own verb
 )
 
 HOLD_ATTEMPT = "select chapter from missions_mission where id = %s and attempt = %s for share"
@@ -226,12 +226,17 @@ def withdraw_own(decision_id: uuid.UUID, user: User, reason: str) -> None:
 
 def why_not_withdraw(decision: Decision, user: User) -> str | None:
     """Why this person may not withdraw it; None where they may."""
-    if decision.kind in ENGINES_OWN or decision.path.startswith(OF_CONTROLS):
+    if (decision.kind in ENGINES_OWN and not _asks_for_a_mode(decision)) or decision.path.startswith(OF_CONTROLS):
         return "Standfast asks this by itself and needs one of the choices."
     asked = {decision.requested_by_id}
     if decision.mission is not None:
         asked.add(decision.mission.brief.started_by_id)
     return None if user.is_active and user.pk in asked else "Only who asked may withdraw it."
+
+
+def _asks_for_a_mode(decision: Decision) -> bool:
+    """Whether it asks for another mode: unlike a version, a mode has no page from which it is taken back."""
+    return PolicyChange.objects.filter(decision=decision, version=None).exists()
 
 
 def _open(decision_id: uuid.UUID) -> Decision:

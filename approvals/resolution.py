@@ -44,7 +44,8 @@ def settle(decision: Decision, state: DecisionState, answer: Answer) -> None:
     if state != DecisionState.APPROVED:
         Tier.objects.filter(decision=decision, state=TierState.OPEN).close(TierState.FAILED)
     announce(decision)
-    events.emit("decision.settled", decision=decision)
+    if not decision.is_held:  # what can still be undone is told once it can not (`holding.release`)
+        events.emit("decision.settled", decision=decision)
     facts = {"action": "decision_settled", "decision": str(decision.pk), "state": str(state), "by": ",".join(answer.by)}
     logger.info("A decision is settled", extra=facts)
     settling.settled(decision)

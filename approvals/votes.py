@@ -119,7 +119,7 @@ def _edit(decision: Decision, seat: quorum.Seat, ballot: Ballot, args: Json) -> 
 def _is_repeat(earlier: Vote, ballot: Ballot, seat: quorum.Seat | str, open_now: list[Tier]) -> bool:
     """Whether this is the same vote sent again. Who may vote once more in another tier has to name it."""
     same = ballots.terms_of(earlier) == ballot.terms
-    if not same or not open_now or earlier.tier in open_now or not isinstance(seat, str):
+    if not same or ballot.tier or not open_now or earlier.tier in open_now or not isinstance(seat, str):
         return same
     groups = set(ballot.voter.groups.values_list("name", flat=True))
     seats = TierApprover.objects.filter(tier__in=open_now)

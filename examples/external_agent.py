@@ -95,7 +95,8 @@ def polled(decision: str) -> dict[str, Any]:
     end = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < end:
         now = call("GET", f"decisions/{decision}")
-        if now["state"] != "open":
+        held = now["state"] == "approved" and now["hold_until"] and not now["released_at"]  # it may still be undone
+        if now["state"] != "open" and not held:
             return now
         time.sleep(POLL_SECONDS)
     sys.exit("Nobody has answered.")

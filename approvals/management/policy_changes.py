@@ -11,7 +11,7 @@ from django.core.management.base import CommandError
 from django.utils.dateparse import parse_datetime
 
 from approvals.models import PolicyVersion, VersionState
-from approvals.policies import comparing, files, lifecycle, lint
+from approvals.policies import comparing, lifecycle, lint, writing
 from approvals.policies.lint import Finding
 from missions.errors import StandfastError
 from missions.management.display import Display
@@ -51,7 +51,7 @@ def suspicions(rules: list[dict[str, Any]]) -> list[Finding]:
 def export(display: Display, options: Options) -> None:
     """Print a version as a policy file. Raises CommandError."""
     version = version_of(options["name"], options["number"], VersionState.ACTIVE)
-    display.line(files.written(version.policy.name, version.policy.mode, version.rules).rstrip())
+    display.line(writing.written(version.policy.name, version.rules, version.policy.mode).rstrip())
 
 
 def diff(display: Display, options: Options) -> None:

@@ -63,7 +63,6 @@ class Migration(migrations.Migration):
             name='Profile',
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='profile', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('time_zone', models.CharField(blank=True, max_length=64)),
             ],
         ),
         migrations.CreateModel(
@@ -200,11 +199,6 @@ class Migration(migrations.Migration):
             model_name='holiday',
             name='calendar',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='holidays', to='approvals.calendar'),
-        ),
-        migrations.AddField(
-            model_name='profile',
-            name='calendar',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='approvals.calendar'),
         ),
         migrations.AddField(
             model_name='profile',

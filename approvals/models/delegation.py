@@ -8,7 +8,6 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from approvals.models.calendar import Calendar
 from missions.models.fields import DatabaseNow
 
 
@@ -75,8 +74,6 @@ class Profile(models.Model):
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="profile")
     manager = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
-    time_zone = models.CharField(max_length=64, blank=True)
-    calendar = models.ForeignKey(Calendar, models.SET_NULL, null=True, related_name="+")
 
     def __str__(self) -> str:
         return str(self.user)

@@ -84,6 +84,6 @@ def _voters(decision: Decision, label: str | None) -> set[int]:
 
 
 def _talking(decision: Decision) -> set[int]:
-    """Who takes part: who asked, who voted, who has claimed it."""
-    voted = {vote.voter_id for vote in decision.votes.all()}
+    """Who takes part: who asked, who voted, who wrote in its thread, who has claimed it."""
+    voted = {vote.voter_id for vote in decision.votes.all()} | set(decision.comments.values_list("author", flat=True))
     return quorum.askers(decision) | voted | ({decision.claimed_by_id} if decision.claimed_by_id else set())

@@ -22,9 +22,9 @@ from approvals import audience, queue, resolution
 from approvals.models import Decision, DecisionKind, DecisionState, External
 from approvals.outbound import guard
 from approvals.policies import durations
-from missions.engine import codec
+from missions.engine import codec, stops
 from missions.engine.clock import database_now
-from missions.errors import InvalidInput, StandfastError
+from missions.errors import InvalidInput, StandfastError, UnknownTool
 from missions.governance import (
     Answer,
     Choice,
@@ -37,6 +37,7 @@ from missions.governance import (
     RulingOutcome,
     gate,
 )
+from missions.tools.registry import get_tool
 
 logger = logging.getLogger(__name__)
 MISSION_TYPE, QUESTION = "external", "external.question"
@@ -176,7 +177,7 @@ def _open(wanted: Ask, plans: list[Json], caller: User) -> Decision:
     """Write the decision as the ruling wants it; the answer, where there is one at once, goes out like any other."""
     id_ = uuid.uuid4()
     intent = _intent(id_, wanted, caller)
-    ruling = gate().rule(intent)
+    ruling = _ruled(intent)
     request = DecisionRequest(
         id=id_, kind=DecisionKind.EXTERNAL, mission_id=0, attempt=0, timeline=1, intent=intent, ruling=ruling,
         sentence=wanted.sentence, digest=wanted.digest(), evidence=wanted.evidence, choices=wanted.choices,
@@ -195,6 +196,18 @@ def _open(wanted: Ask, plans: list[Json], caller: User) -> Decision:
         return decision
     queue.put_before_people(decision, together(ruling.tiers, plans))
     return decision
+
+
+def _ruled(intent: Intent) -> Ruling:
+    """What policy says, and what no approval helps against: a stop, and evidence that nobody has read for it."""
+    ruling = gate().rule(intent)
+    why = ""
+    if intent.tool != QUESTION and stops.load().of_call(intent.mission_type, intent.tool, intent.agent) is not None:
+        why = "It is stopped: a person has to lift the stop first."
+    elif ruling.evidence and ruling.outcome is not RulingOutcome.DENY:
+        sources = ", ".join(str(one.get("source")) for one in ruling.evidence)
+        why = f"A rule demands evidence of {sources}, which only missions can read."
+    return replace(ruling, outcome=RulingOutcome.DENY, reason=why) if why else ruling
 
 
 def _born(ruling: Ruling, plans: list[Json], acts: bool) -> DecisionState | None:
@@ -222,12 +235,22 @@ def _name(tier: Json) -> str:
 
 def _intent(id_: uuid.UUID, wanted: Ask, caller: User) -> Intent:
     tool = str(wanted.action.get("tool") or "")
-    effect = EffectClass(wanted.action.get("effect_class") or EffectClass.WRITE) if tool else EffectClass.READ
+    effect = _effect(tool, wanted.action) if tool else EffectClass.READ
     return Intent(
         mission_uid=id_, mission_type=MISSION_TYPE, mission_title=wanted.sentence[:200], owner_id=caller.pk,
         tool=tool or QUESTION, args=wanted.action.get("args") or {}, effect_class=effect,
         retry_safety=RetrySafety.MANUAL, agent=wanted.source,
     )
+
+
+def _effect(tool: str, action: Json) -> EffectClass:
+    """What the caller says that it does, or what the tool is known to do where that is more."""
+    said = EffectClass(action.get("effect_class") or EffectClass.WRITE)
+    try:
+        known = get_tool(tool).effect
+    except UnknownTool:
+        return said
+    return max(said, known, key=list(EffectClass).index)
 
 
 def _content(request: DecisionRequest, source: str) -> dict[str, Any]:

@@ -96,9 +96,7 @@ def _judged(
     """The rules that fire and bind, and the trace of all that are in scope."""
     fired, trace = [], []
     for table in tables:
-        for rule, entry in zip(table.rules, table.entries, strict=True):
-            if not rule.scope.covers(intent):
-                continue
+        for rule, entry in table.covering(intent):
             result = rule.when.test(reading) if rule.when else expr.TRUE
             if result.truth is expr.Truth.FALSE:
                 trace.append({**entry, "failing": result.failing} if explained else entry)

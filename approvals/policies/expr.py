@@ -72,10 +72,11 @@ class ExpressionError(StandfastError):
 class Reading:
     """One context, prepared to be read by many conditions."""
 
-    __slots__ = ("_args", "_unreal", "activation")
+    __slots__ = ("_args", "_unreal", "activation", "results")
 
     def __init__(self, context: Mapping[str, Any]) -> None:
         self.activation = RUN.Activation(dict(context))
+        self.results: dict[str, Result] = {}  # of the conditions that were tested
         self._args = context["args"]
         self._unreal: str | None = None
 
@@ -99,13 +100,19 @@ class Expression:
     _converts: bool = field(repr=False, compare=False)
 
     def test(self, reading: Reading) -> Result:
-        """Evaluate against a context; never raises for what the condition or the context does."""
+        """Evaluate against a context, once; never raises for what the condition or the context does."""
+        found = reading.results.get(self.source)
+        if found is None:
+            found = reading.results[self.source] = self._test(reading)
+        return found
+
+    def _test(self, reading: Reading) -> Result:
         if self._converts and reading.unreal:
             return Result(Truth.ERROR, f"{reading.unreal} is not a finite number")
-        if self._finder is not None:  # one conjunct that is false makes the whole so; most conditions end here
+        if self._finder is not None:  # one conjunct that is false makes the whole so, and if all are true, so is it
             place = _number(self._finder, reading)
-            if place is not None and place < len(self._falses):
-                return self._falses[place]
+            if place is not None:
+                return self._falses[place] if place < len(self._falses) else TRUE
         result = _evaluate(self._program, reading)
         return self._falses[self._first_false(reading)] if result is FALSE else result
 

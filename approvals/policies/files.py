@@ -1,4 +1,4 @@
-"""Reading and writing policy files, YAML or JSON, without the surprises of either.
+"""Reading policy files, YAML or JSON, without the surprises of either.
 
 A key that is given twice, an alias, NaN, and text that YAML 1.1 would silently turn into a boolean, a date or a number
 in base 60 (`off`, `2026-01-01`, `4:00`) must not change what a policy says.
@@ -65,20 +65,6 @@ def parsed(content: bytes, name: str, *, is_json: bool = False) -> list[Any]:
     """The policies of a text as plain JSON, unchecked. Raises InvalidPolicy where it can not be read."""
     data = _loaded(content, name, is_json=is_json)
     return data if isinstance(data, list) else [data]
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """YAML that `parsed` reads back as it was."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Repeat instead: aliases are refused."""
-        return True
-
-
-def written(name: str, mode: str, rules: list[dict[str, Any]]) -> str:
-    """A policy as a YAML file; what `parsed` makes of it is the same again."""
-    policy = {"name": name, "mode": mode, "rules": rules}
-    return yaml.dump(policy, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def checked(policies: list[Any], source: str) -> list[Document]:

@@ -135,8 +135,10 @@ def _listed(findings: list[Finding]) -> str:
 
 
 def _touched_in_words(decisions: list[Decision]) -> str:
-    told = [f"{one.pk}: {one.sentence}" for one in decisions]
-    return f"{len(told)} open decisions:\n{changes.shown(told)}" if told else ""
+    told = [f"{one.pk}: {one.sentence}" for one in touching.shown_to(None, decisions)]
+    others = len(decisions) - len(told)
+    hidden = [f"{others} of missions that not everybody may see."] if others else []
+    return f"{len(decisions)} open decisions:\n{changes.shown([*hidden, *told])}" if decisions else ""
 
 
 def _said(lines: Mapping[str, str]) -> dict[str, str]:

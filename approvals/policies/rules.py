@@ -17,6 +17,8 @@ from approvals.policies.approvers import TierRule
 from approvals.policies.expr import Expression
 from missions.governance import Intent
 
+COVERINGS = 256  # kept of one table
+
 
 class Effect(StrEnum):
     """What a rule does where it holds; the order in which they win."""
@@ -94,6 +96,9 @@ class Rule:
     reason: str = ""  # for people
 
 
+Covering = tuple[tuple[Rule, dict[str, Any]], ...]  # rules, each with its entry in a trace
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """The rules of one policy version, ready to be evaluated."""
@@ -103,9 +108,25 @@ class Table:
     enforced: bool  # else in shadow: evaluated and recorded, binds nothing
     rules: tuple[Rule, ...]
     entries: tuple[dict[str, Any], ...] = field(init=False, repr=False, compare=False)  # each rule's in a trace
+    _covering: dict[tuple[str, ...], Covering] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entries", tuple(self._entry(rule) for rule in self.rules))
+
+    def covering(self, intent: Intent) -> Covering:
+        """The rules about an intent, each with its entry; looked for once for all intents that scopes see alike."""
+        alike = (
+            intent.mission_type, intent.tool, intent.effect_class, intent.agent, intent.data_class,
+            intent.decision_class,
+        )
+        found = self._covering.get(alike)
+        if found is None:
+            both = zip(self.rules, self.entries, strict=True)
+            found = tuple((rule, entry) for rule, entry in both if rule.scope.covers(intent))
+            if len(self._covering) >= COVERINGS:  # names that others make up may be many
+                self._covering.clear()
+            self._covering[alike] = found
+        return found
 
     @property
     def label(self) -> str:

@@ -5,13 +5,19 @@ Only decisions about actions: what is in doubt, or asked by the mission itself, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from django.contrib.auth.models import User
+
 from approvals.models import Decision, DecisionKind, PolicyVersion
 from approvals.policies import evaluate, versions
 from approvals.policies.versions import InForce
 from missions import data_classes
 from missions.errors import UnknownTool
 from missions.governance import EffectClass, Intent, RetrySafety, Ruling
+from missions.models import Mission
 from missions.tools.registry import get_tool
+from missions.visibility import seen_by, unrestricted
 
 MOST = 10_000  # open decisions that are looked at
 
@@ -27,6 +33,14 @@ def touched(version: PolicyVersion) -> list[Decision]:
     rows = Decision.objects.open().filter(kind=DecisionKind.ACTION, mission__isnull=False)
     asked = rows.select_related("mission__brief").order_by("opened_at", "pk")[:MOST]
     return [one for one in asked if _demands(_ruling(intent_of(one), now)) != _demands(_ruling(intent_of(one), then))]
+
+
+def shown_to(user: User | None, decisions: Sequence[Decision]) -> list[Decision]:
+    """Those of missions that this person may see; without a person, of missions that are restricted to no group."""
+    shown = unrestricted(set()) if user is None else seen_by(user)
+    missions = Mission.objects.filter(shown, pk__in={one.mission_id for one in decisions})
+    ids = set(missions.values_list("pk", flat=True))
+    return [one for one in decisions if one.mission_id in ids]
 
 
 def _differs(now: InForce, then: InForce) -> bool:

@@ -14,7 +14,8 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from approvals import bulk, queue, quorum
-from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote
+from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, PolicyChange, Tier, TierState, Vote
+from approvals.policies import rights
 from approvals.roll import Roll
 from approvals.web import words
 from approvals.web.values import Value, value_of
@@ -133,9 +134,26 @@ def known(decision: Decision) -> list[Value]:
     """What else the mission said when it asked, beside the arguments."""
     args: dict[str, Any] = decision.action.get("args") or {}
     facts = {name: value for name, value in decision.facts.items() if name not in INTERNAL and value not in ("", None)}
+    if isinstance(load := facts.get("expected_load"), list):
+        facts["expected_load"] = _load(load)
     told = ((name, value) for name, value in facts.items() if args.get(name) != value)
     shown = [*_stands(decision), *itertools.islice(told, FIELDS_SHOWN)]
     return [value_of(name, value, words.LABELS.get((decision.kind, name)) or LABELS.get(name)) for name, value in shown]
+
+
+def policy_change(decision: Decision, user: User) -> PolicyChange | None:
+    """The change of a version that this decision is about, for a reader of policies."""
+    if decision.kind != DecisionKind.POLICY_CHANGE or not rights.may_read(user):
+        return None
+    changes = PolicyChange.objects.filter(decision=decision, version__isnull=False)
+    return changes.select_related("policy", "version").first()
+
+
+def _load(tiers: list[dict[str, Any]]) -> str:
+    """What a replay expects to be asked, a line a tier."""
+    return "\n".join(
+        f"{one['tier']}: asked {one['then']['total']} times instead of {one['now']['total']}" for one in tiers
+    )
 
 
 def _stands(decision: Decision) -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,7 @@ class VoteForm(forms.Form):
     comment = forms.CharField(required=False, max_length=ballots.COMMENT_LENGTH)
     reference = forms.CharField(required=False, max_length=ballots.REFERENCE_LENGTH)
     answer = forms.CharField(required=False, max_length=ballots.ANSWER_LENGTH)
+    tier = forms.CharField(required=False, max_length=150)  # only of who has voted in another one already
     confirmed = forms.CharField(required=False, max_length=64)  # the digest that the second screen restated
 
 

@@ -106,8 +106,10 @@ def vote(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     if typed is not None and sent["verdict"] == VoteVerdict.APPROVE and not typed.is_valid():
         return show(request, decision, form, status=UNPROCESSABLE, answer=typed)
     if _wants_confirmation(decision, sent, person(request)):
-        return render(request, "approvals/confirm.html", {**context_of(request, decision), "sent": sent})
-    ballot = {name: sent[name] for name in ("verdict", "digest", "choice", "reason_code", "comment", "reference")}
+        context = {**context_of(request, decision), "sent": sent, "stays": request.POST.get(STAYS) == "on"}
+        return render(request, "approvals/confirm.html", context)
+    names = ("verdict", "digest", "choice", "reason_code", "comment", "reference", "tier")
+    ballot = {name: sent[name] for name in names}
     try:
         answer = _answer(decision, sent, typed, seconds="second" in request.POST)
         result = votes.cast(decision_id, person(request), **ballot, answer=answer, channel="console")

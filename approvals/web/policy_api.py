@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals.models import Policy, PolicyVersion, VersionState
-from approvals.policies import comparing, document, files, lifecycle, lint, rights
+from approvals.policies import comparing, document, files, lifecycle, lint, rights, touching, writing
 from approvals.policies.document import InvalidPolicy
 from approvals.web import policy_shapes as shapes
 from missions.web.endpoint import Endpoint, caller, idempotency_key
@@ -185,7 +185,7 @@ class VersionFileView(PolicyEndpoint):
     def get(self, request: Request, name: str, number: int) -> HttpResponse:
         """The version as a policy file in YAML, always as a download."""
         version = version_of(name, number)
-        text = files.written(version.policy.name, version.policy.mode, version.rules)
+        text = writing.written(version.policy.name, version.rules, version.policy.mode)
         attached = {"Content-Disposition": f'attachment; filename="{version.policy.name}-v{number}.yaml"'}
         return HttpResponse(text, content_type="application/yaml; charset=utf-8", headers=attached)
 
@@ -220,7 +220,7 @@ class TouchedView(PolicyEndpoint):
     )
     def get(self, request: Request, name: str, number: int) -> Response:
         """The open decisions about actions that would be ruled on differently, were this version in force."""
-        found = lifecycle.touched(version_of(name, number))[:MOST]
+        found = touching.shown_to(caller(request), lifecycle.touched(version_of(name, number)))[:MOST]
         return Response({"results": shapes.TouchedShape(found, many=True).data, "next": None})
 
 

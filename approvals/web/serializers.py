@@ -14,6 +14,7 @@ from approvals import ballots
 from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote, VoteVerdict
 from approvals.quorum import may_vote, standing, tally
 from approvals.roll import Roll
+from approvals.web import dossier
 from missions.engine.clock import database_now
 from missions.web.serializers import Body, Text
 
@@ -205,6 +206,9 @@ class DecisionSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     tiers = serializers.SerializerMethodField()
     evidence = serializers.ListField(child=serializers.DictField())
+    facts = serializers.SerializerMethodField(
+        help_text="What else is said of it: a policy's `changes`, the `differs` of a divergence, `changed` evidence."
+    )
     opened_at = serializers.DateTimeField()
     due_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -220,6 +224,10 @@ class DecisionSerializer(serializers.Serializer[Any]):
         """The stages in order, each with its votes."""
         context = {"roll": self.context["roll"], "decision": decision}
         return list(TierSerializer(decision.tiers.all(), many=True, context=context).data)
+
+    def get_facts(self, decision: Decision) -> dict[str, Any]:
+        """As the page shows them, less what it tells elsewhere."""
+        return {name: value for name, value in decision.facts.items() if name not in dossier.INTERNAL - {"differs"}}
 
     def get_claimed_by(self, decision: Decision) -> str | None:
         """The holder's name."""

@@ -78,17 +78,25 @@ def context_of(request: HttpRequest, decision: Decision) -> dict[str, Any]:
     shown = exhibits.evidence(decision, opened)
     return {
         "decision": decision, "row": row, "stages": dossier.stages(decision), "arguments": dossier.arguments(decision),
-        "known": dossier.known(decision),
+        "known": dossier.known(decision), "change": dossier.policy_change(decision, user),
         "differs": differing.rows(decision.facts.get("differs")), "evidence": shown,
         "unopened": [item.title for item in shown if item.demanded and not item.opened],
         "undo": words.UNDO[decision.reversibility], "heading": words.HEADINGS.get(decision.kind, ""),
         "options": dossier.options(decision), "engines_own": dossier.is_engines_own(decision),
         "roll_back_to": dossier.asked_after(decision) if may_steer(user) else 0,
         "aftermath": dossier.aftermath(decision), "time_limits": list(dossier.time_limits(decision)),
-        "why_not": quorum.why_not(user, decision) if decision.is_open else None,
         "verdict_words": words.VOTED, "is_mine": row.claimant == user.get_username(),
-        **_around(decision, user), **_past(decision, user, shown, opened),
+        **_seat(decision, user), **_around(decision, user), **_past(decision, user, shown, opened),
     }
+
+
+def _seat(decision: Decision, user: User) -> dict[str, Any]:
+    """Why this person has no vote now; and of who has voted already, the tier in which they may vote once more."""
+    seat = quorum.seat_of(user, decision) if decision.is_open else ""
+    if isinstance(seat, str):
+        return {"why_not": seat or None, "again_in": ""}
+    voted = any(vote.voter_id == user.pk for vote in quorum.standing(decision))
+    return {"why_not": None, "again_in": seat.tier.label if voted else ""}
 
 
 def _around(decision: Decision, user: User) -> dict[str, Any]:

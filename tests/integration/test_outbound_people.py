@@ -11,7 +11,7 @@ from django.db import transaction
 from django.test import Client
 from pytest_django import Settings
 
-from approvals import queue, reminding, votes
+from approvals import comments, queue, reminding, votes
 from approvals.models import Delivery, DeliveryState, Event, EventKind, Follower
 from approvals.outbound import choices, events, failures, following, sending, timing
 from approvals.outbound.choices import When
@@ -50,6 +50,18 @@ def choose(user: User, **changes: object) -> None:
         "quiet_until": None, **changes,
     }  # fmt: skip
     choices.keep(user, **values)  # type: ignore[arg-type]
+
+
+def test_who_takes_part_is_told_of_a_comment_but_its_author_is_not(sam: User, fiona: User, person: Person) -> None:
+    owner = person("sue")
+    decision = decisions.opened(decisions.waiting_mission(owner), decisions.SUPERVISORS, decisions.FINANCE)
+    for one in (sam, fiona, owner):
+        choose(one, events={EventKind.COMMENT: When.NOW, EventKind.OPENED: When.OFF})
+    comments.add(decision.pk, sam, "Did the customer call?")
+    assert told() == [("sue", subject := "New comment: Refund £900.00 to A. Patel for order ORD-1001")]
+    comments.add(decision.pk, owner, "Twice.", key="once")
+    comments.add(decision.pk, owner, "Twice.", key="once")
+    assert told() == [("sam", subject)]
 
 
 def test_who_can_vote_is_told_of_an_opening_and_nobody_else(

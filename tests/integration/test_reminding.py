@@ -90,32 +90,27 @@ def test_without_a_calendar_all_time_counts(name):
     assert hours_of(name) is None
 
 
-def test_a_calendar_that_goes_leaves_profiles_and_times(sam):
-    calendar = hours.make("office", time_zone="UTC", hours=OFFICE, holidays={})
-    profiles.change(sam, calendar=calendar)
-    hours.remove("office")
-    assert Profile.objects.get(user=sam).calendar is None
-
-
 def test_a_new_manager_is_asked_at_once(person, sam):
     ann, max_, mona = person("ann"), person("max"), person("mona")
-    profiles.change(ann, manager=max_)
+    profiles.set_manager(ann, max_)
     spec = {"name": "manager", "approvers": [{"attribute": "owner.manager", "fallback": {"group": "finance"}}]}
     decision = opened(waiting_mission(started_by=ann), spec)
-    profiles.change(ann, manager=mona)
+    profiles.set_manager(ann, mona)
     assert [set(Decision.objects.for_voter(one)) for one in (max_, mona)] == [set(), {decision}]
 
 
 def test_the_command_tells_and_changes_a_profile(person, sam, capsys):
     person("max")
-    call_command("profile", "sam", "--manager", "max", "--time-zone", "Europe/Berlin")
-    assert capsys.readouterr().out.splitlines() == ["manager: max", "time zone: Europe/Berlin", "calendar: none"]
-    for wrong in (("ghost",), ("sam", "--manager", "sam"), ("sam", "--time-zone", "Mars"), ("sam", "--calendar", "x")):
+    call_command("profile", "sam", "--manager", "max")
+    assert capsys.readouterr().out.splitlines() == ["manager: max"]
+    for wrong in (("ghost",), ("sam", "--manager", "sam"), ("sam", "--manager", "ghost")):
         with pytest.raises(CommandError):
             call_command("profile", *wrong)
-    assert Profile.objects.get(user=sam).time_zone == "Europe/Berlin"
+    assert Profile.objects.get(user=sam).manager.username == "max"
+    call_command("profile", "sam", "--no-manager")
+    assert Profile.objects.get(user=sam).manager is None
 
 
 def test_nobody_is_their_own_manager(sam):
     with pytest.raises(ValueError, match="own manager"):
-        profiles.change(sam, manager=sam)
+        profiles.set_manager(sam, sam)

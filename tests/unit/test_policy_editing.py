@@ -9,6 +9,7 @@ from django.http import QueryDict
 from hypothesis import given
 from hypothesis import strategies as st
 
+from approvals.policies import writing
 from approvals.web.policies import drafting, fields, source
 from approvals.web.policies.drafting import Draft
 from tests.policies import row
@@ -98,13 +99,13 @@ def test_forged_names_of_fields_are_passed_over() -> None:
 @given(TEXTS, TEXTS, TEXTS)
 def test_any_text_survives_the_yaml(name: str, when: str, reason: str) -> None:
     rules = [{"name": name, "when": when, "reason": reason, "tiers": [{"group": when, "quorum": 2}]}]
-    assert source.read(source.written("p", rules)) == ({"name": "p", "rules": rules}, None)
+    assert source.read(writing.written("p", rules)) == ({"name": "p", "rules": rules}, None)
 
 
 @pytest.mark.parametrize("text", ["off", "1.5e3", "2026-01-01", "4:00", "0x1F", "null", "~", "1_000", "=", "yes", "&a",
                                   "a: b", "- x", "\N{RIGHT-TO-LEFT OVERRIDE}", "a\n\n b \n", "\t", "#", ".5"])
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
-    written = source.written("p", [{"reason": text}])
+    written = writing.written("p", [{"reason": text}])
     assert source.read(written)[0]["rules"] == [{"reason": text}]
     assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in written
 
@@ -121,7 +122,7 @@ def test_a_source_that_can_not_be_read_says_where(text: str, line: int, said: st
 
 
 def test_a_field_is_found_in_the_source() -> None:
-    text = source.written("p", [row("a", "deny"), FULL])
+    text = writing.written("p", [row("a", "deny"), FULL])
     lines, places = text.splitlines(), source.Places(text)
     for field, begins in (("when", "when"), ("tiers[1].any_of[1].person", "- person"), ("name", "- name")):
         line, _ = places.of(1, field)

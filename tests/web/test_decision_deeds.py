@@ -10,7 +10,7 @@ from approvals.models import Comment, Decision, Look, Vote
 from approvals.policies import document, versions
 from missions.authoring import ToolCall, tool
 from missions.governance import EffectClass
-from tests.decisions import FINANCE, answers, in_doubt, intent_of, opened, waiting_mission
+from tests.decisions import FINANCE, SUPERVISORS, answers, in_doubt, intent_of, opened, waiting_mission
 from tests.web.rest import client_of, fields_of, post, problem_of
 from tests.web.visits import signed_in
 
@@ -170,6 +170,27 @@ def test_after_a_vote_the_page_stays_for_who_wants_that(sam):
     sent = {"verdict": "approve", "digest": first.digest}
     assert client.post(url("vote", first), {**sent, "queue_stays": "on"})["Location"] == url("", first)
     assert 'name="queue_stays" checked' in text(client.get(url("", second)))
+
+
+def test_who_may_vote_in_two_tiers_does_so_on_the_page_and_a_double_click_changes_nothing(sam):
+    second = {**FINANCE, "name": "once more", "group": "supervisors", "distinct_from": []}
+    decision, client = opened(waiting_mission(), SUPERVISORS, second), signed_in(sam)
+    sent = {"verdict": "approve", "digest": decision.digest}
+    assert 'name="tier"' not in text(client.get(url("", decision)))
+    for _ in range(2):
+        assert client.post(url("vote", decision), sent).status_code == 303
+    assert Vote.objects.count() == 1
+    assert 'name="tier" value="once more"' in text(client.get(url("", decision)))
+    for _ in range(2):
+        assert client.post(url("vote", decision), {**sent, "tier": "once more"}).status_code == 303
+    decision.refresh_from_db()
+    assert (decision.state, Vote.objects.count()) == ("approved", 2)
+
+
+def test_staying_survives_the_second_screen_of_what_is_irreversible(sam):
+    decision = payment(effect_class=EffectClass.IRREVERSIBLE)
+    sent = {"verdict": "approve", "digest": decision.digest, "queue_stays": "on"}
+    assert 'name="queue_stays" value="on"' in text(signed_in(sam).post(url("vote", decision), sent))
 
 
 def test_who_asked_withdraws_with_a_reason(sam, fiona):

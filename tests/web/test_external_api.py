@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from pytest_django import Settings
 
-from approvals import votes
+from approvals import holding, votes
 from approvals.models import Decision, Event, External
 from approvals.outbound import external
 from approvals.policies import document, versions
+from missions.engine import stops
 from missions.errors import InvalidInput
 from missions.web import tokens
 from tests.conftest import Person
@@ -79,6 +80,46 @@ def test_what_policy_allows_is_born_approved_and_what_it_denies_born_rejected(ag
 def test_without_a_policy_that_speaks_writes_are_denied_whoever_is_named(agent: Any, sam: User) -> None:
     opened = post(agent, "/decisions", {**BODY, "tiers": [{"group": "supervisors"}]}).json()
     assert opened["state"] == "rejected"
+
+
+def test_a_tool_that_is_known_here_is_no_read_because_its_caller_says_so(agent: Any) -> None:
+    action = {"tool": "payments.refund", "args": {"amount": "9.00"}, "effect_class": "read"}
+    opened = post(agent, "/decisions", {**BODY, "action": action}).json()
+    assert (opened["state"], opened["action"]["effect_class"]) == ("rejected", "write")
+
+
+@pytest.mark.parametrize("effect", ["allow", "escalate"])
+def test_what_rests_on_evidence_that_nobody_has_read_is_denied(agent: Any, sam: User, effect: str) -> None:
+    in_force(row("seen", effect, evidence=[{"source": "orders.get", "max_age": "1h"}]))
+    opened = post(agent, "/decisions", BODY).json()
+    assert opened["state"] == "rejected" and "evidence of orders.get" in opened["resolution"]["comment"]
+
+
+@pytest.mark.parametrize(
+    "stop", [("all", ""), ("mission_type", "external"), ("tool", "refunds.pay"), ("agent", "shop-agent")]
+)
+def test_what_is_stopped_is_not_approved_for_others_either(agent: Any, sam: User, stop: tuple[str, str]) -> None:
+    in_force(row("fine", "allow"))
+    pressed = stops.press(*stop, reason="Fire.", by="olivia")
+    opened = post(agent, "/decisions", BODY).json()
+    assert opened["state"] == "rejected" and "stopped" in opened["resolution"]["comment"]
+    assert post(agent, "/decisions", QUESTION).json()["state"] == "open"  # it does nothing by itself
+    stops.lift(pressed.pk, by="paula")
+    assert post(agent, "/decisions", BODY).json()["state"] == "approved"
+
+
+def test_a_held_approval_is_told_once_it_can_not_be_undone(agent: Any, sam: User, clock: Any) -> None:
+    in_force(row("held", "escalate", hold="10m"))
+    opened = post(agent, "/decisions", BODY).json()
+    votes.cast(opened["id"], sam, "approve", opened["digest"], channel="api")
+    now = agent.get(f"/api/v1/decisions/{opened['id']}").json()
+    assert now["state"] == "approved" and now["hold_until"] and now["released_at"] is None
+    told = Event.objects.filter(kind="decision.settled")
+    assert not told.exists()
+    clock.advance(seconds=601)
+    with transaction.atomic():
+        assert holding.release(Decision.objects.get().pk)
+    assert told.count() == 1
 
 
 def test_a_callers_tiers_only_add(agent: Any, sam: User, fiona: User) -> None:

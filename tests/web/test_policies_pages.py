@@ -12,11 +12,13 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import reverse
 
 from approvals.models import Decision, Mode, Policy, PolicyVersion, VersionState
 from approvals.policies import lifecycle
 from tests.conftest import Person
 from tests.policies import row
+from tests.policy_lives import LOOSE, STRICT, in_force, submitted
 from tests.unit.test_policy_editing import FULL
 from tests.web.visits import get, signed_in
 
@@ -337,3 +339,29 @@ def test_the_links_to_the_simulation_are_those_of_the_version(paula: User) -> No
     drafted(paula)
     html = get(paula, "/policies/refunds/versions/1/")
     assert '"/policies/refunds/versions/1/try/"' in html and '"/policies/refunds/versions/1/replay/"' in html
+
+
+def test_the_decision_on_a_change_leads_to_what_it_changes(person: Person) -> None:
+    author, reader = person("ann", "policy-admins"), person("bea", "policy-admins")
+    in_force(*STRICT)
+    version, decision = submitted(LOOSE, author)
+    lifecycle.attach_replay(version, {"load": [{"tier": "supervisors", "now": {"total": 1}, "then": {"total": 4}}]})
+    page = get(reader, reverse("decision", args=[decision.pk]))
+    assert reverse("policy-version", args=["refunds", version.number]) in page
+    assert "supervisors: asked 4 times instead of 1" in page and "No policy names who decides" not in page
+
+
+def test_who_asked_for_another_mode_takes_it_back(person: Person) -> None:
+    author, other = person("ann", "policy-admins"), person("bea", "policy-admins")
+    policy = in_force(*STRICT).policy
+    asked = lifecycle.set_mode(policy, Mode.OFF, by=author, reason="A slip.")
+    assert asked is not None and "Withdraw what you asked for" in get(author, reverse("decision", args=[asked.pk]))
+    path, sent = reverse("decision-withdraw", args=[asked.pk]), {"reason": "It was a slip."}
+    assert signed_in(other).post(path, sent).status_code == 403
+    assert signed_in(author).post(path, sent).status_code == 302
+    asked.refresh_from_db()
+    policy.refresh_from_db()
+    assert (asked.state, policy.mode) == ("withdrawn", Mode.ENFORCE)
+    assert policy.events.order_by("-seq")[0].what == "sent_back"
+    _, change = submitted(LOOSE, author)
+    assert signed_in(author).post(reverse("decision-withdraw", args=[change.pk]), sent).status_code == 403

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from approvals.models import Decision, Policy, PolicyVersion
 from approvals.policies import files
+from missions.models import RestrictedScope, Restriction
 from tests.conftest import Person
 from tests.decisions import intent_of, opened, waiting_mission
 from tests.policies import row
@@ -45,6 +46,7 @@ def test_a_draft_becomes_a_decision_and_the_decision_puts_it_in_force(paula: Use
     assert post(client, "/policies/refunds/versions", {"rules": STRICT}).status_code == 200
     asked = post(client, "/policies/refunds/versions/2/submit", {"note": "As agreed."}, HTTP_IDEMPOTENCY_KEY="k")
     assert (asked.status_code, asked.json()["kind"], asked.json()["state"]) == (200, "policy_change", "open")
+    assert "changes" in asked.json()["facts"]  # who votes over REST reads what they vote on
     again = post(client, "/policies/refunds/versions/2/submit", {"note": "As agreed."}, HTTP_IDEMPOTENCY_KEY="k")
     assert again.json()["id"] == asked.json()["id"]
     vote = {"verdict": "approve", "digest": asked.json()["digest"]}
@@ -166,6 +168,21 @@ def test_what_an_activation_touches(paula: User, sam: User) -> None:
     [one] = get(paula, "/policies/refunds/versions/2/touched").json()["results"]
     assert (one["id"], one["mission"]) == (str(decision.pk), str(mission.uid))
     assert get(paula, "/policies/refunds/versions/1/touched").json()["results"] == []
+
+
+def test_what_it_touches_names_no_mission_that_the_reader_may_not_see(paula: User, peter: User, lee: User) -> None:
+    in_force(*LOOSE)
+    mission = waiting_mission()
+    decision = opened(mission, intent=intent_of(mission), sentence="A secret refund")
+    Restriction.objects.create(scope=RestrictedScope.MISSION_TYPE, name=mission.type, group="legal")
+    post(client_of(paula), "/policies", {"name": "refunds", "rules": STRICT})
+    assert get(paula, "/policies/refunds/versions/2/touched").json()["results"] == []
+    [one] = get(lee, "/policies/refunds/versions/2/touched").json()["results"]
+    assert one["id"] == str(decision.pk)
+    page = visits.get(paula, "/policies/refunds/versions/2/")
+    assert "missions that you may not see" in page and "A secret refund" not in page
+    asked = post(client_of(paula), "/policies/refunds/versions/2/submit", {}).json()
+    assert "1 of missions that not everybody" in asked["facts"]["touches"] and "secret" not in asked["facts"]["touches"]
 
 
 def test_a_vote_on_an_overtaken_change_is_told_what_is_asked_instead(paula: User, peter: User) -> None:

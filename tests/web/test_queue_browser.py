@@ -37,6 +37,24 @@ def test_a_decision_is_approved_by_keyboard_alone(visit, sam):
     assert Decision.objects.get(pk=second.pk).state == "approved"
 
 
+def test_from_sign_in_to_the_first_approval_in_three_actions(visit, sam):
+    sam.set_password("standfast")
+    sam.save()
+    decision = opened(waiting_mission(), sentence="The first")
+    page = visit(None, "/")
+    page.fill("[name=username]", "sam")
+    page.fill("[name=password]", "standfast")
+    actions = [
+        lambda: page.keyboard.press("Enter"),
+        lambda: page.click("text=The first"),
+        lambda: page.click("[data-approve]"),
+    ]
+    for act in actions:
+        act()
+    page.wait_for_selector("text=Approved: The first")
+    assert len(actions) <= 3 and Decision.objects.get(pk=decision.pk).state == "approved"
+
+
 def test_the_irreversible_is_never_armed(visit, sam):
     mission = waiting_mission()
     decision = opened(mission, intent=intent_of(mission, effect_class=EffectClass.IRREVERSIBLE))

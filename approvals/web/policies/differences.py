@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import yaml
 
+from approvals.policies import writing
 from approvals.policies.comparing import Change, Comparison, compare
-from approvals.web.policies import source
 from approvals.web.words import Sign
 
 WORD: Final = re.compile(r"\w+|\s+|.", re.DOTALL)
@@ -64,7 +64,7 @@ class Difference:
 
 def between(old: list[Any], new: list[Any]) -> Difference:
     """The difference of two tables that are valid. Raises InvalidPolicy."""
-    found = compare(source.ordered(old), source.ordered(new))
+    found = compare(writing.ordered(old), writing.ordered(new))
     rules = [
         *(_whole("added", rule) for rule in found.added), *(_whole("removed", rule) for rule in found.removed),
         *(_changed(change) for change in found.changed),

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from approvals.models import Policy, PolicyVersion, VersionState
-from approvals.policies import shadowing
+from approvals.policies import shadowing, writing
 from approvals.policies.document import InvalidPolicy
 from approvals.web.policies import drafting, editor_page, fields, saving, source
 from approvals.web.policies.access import writes
@@ -110,7 +110,8 @@ def as_source(draft: Draft, name: str) -> Draft:
     """The draft as YAML."""
     rules = draft.written
     return replace(
-        draft, view=SOURCE, source=source.written(name, rules), rules=tuple(rules), open=None, form=None, focus="source"
+        draft, view=SOURCE, source=writing.written(name, rules), rules=tuple(rules), open=None, form=None,
+        focus="source",
     )
 
 

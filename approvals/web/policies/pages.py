@@ -11,12 +11,13 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from approvals.models import Mode, Policy, PolicyVersion, VersionState
-from approvals.policies import lifecycle
+from approvals.policies import lifecycle, touching, writing
 from approvals.policies.document import InvalidPolicy
 from approvals.policies.rights import may_edit
-from approvals.web.policies import checking, differences, rendering, source, told
+from approvals.web.policies import checking, differences, rendering, told
 from approvals.web.policies.access import reads
 from approvals.web.policies.forms import AS_THE_REST, ModeForm, SubmitForm
+from approvals.web.sheet import person
 
 TOUCHED_SHOWN = 20
 
@@ -74,7 +75,8 @@ def show_version(
     context = {
         "version": version, "row": told.row(version), "rules": rendering.rows(version.rules, checked),
         "whole": rendering.whole(checked), "active": active if active != version else None, "waiting": waiting,
-        "touched": touched[:TOUCHED_SHOWN], "touched_count": len(touched), "may_edit": may_edit(request.user),
+        "touched": touching.shown_to(person(request), touched)[:TOUCHED_SHOWN], "touched_count": len(touched),
+        "may_edit": may_edit(request.user),
         "is_draft": version.state == VersionState.DRAFT, "in_review": version.state == VersionState.IN_REVIEW,
         "in_shadow": version.state == VersionState.SHADOW, "is_old": version.state == VersionState.RETIRED,
         "difference": _difference(active, version) if active and active != version else None,
@@ -106,7 +108,7 @@ def difference_page(request: HttpRequest, name: str) -> HttpResponse:
 def export(request: HttpRequest, name: str, number: int) -> HttpResponse:
     """A version as a policy file, which `manage.py policy load` and the import take again."""
     version = version_of(name, number)
-    text = source.written(version.policy.name, version.rules, mode=version.policy.mode)
+    text = writing.written(version.policy.name, version.rules, version.policy.mode)
     file = f'attachment; filename="{version.policy.name}-v{number}.yaml"'
     return HttpResponse(text, content_type="application/yaml; charset=utf-8", headers={"Content-Disposition": file})
 
