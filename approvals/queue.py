@@ -139,6 +139,7 @@ def content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
         "facts": {
             **request.facts, "agent": intent.agent, "clearance": list(intent.clearance),
             "tool_title": tool.title if tool else "", "compensate": tool.compensate if tool else "",
+            "unevaluated": request.ruling.unevaluated,
         },
         "reversibility": reach.reversibility, "blast": reach.blast, "risk": reach.risk,
         "policy_version": request.ruling.policy_version[:VERSION_LENGTH], "rules": list(request.ruling.rules),

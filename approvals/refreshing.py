@@ -83,8 +83,8 @@ def _extended(decision: Decision, ruling: Ruling) -> Refreshed:
     if not extend(decision, plans_of(ruling.tiers)):
         return Refreshed.UNCHANGED
     decision.policy_version, decision.rules = ruling.policy_version[:120], list(ruling.rules)
-    decision.reason = ruling.reason
-    decision.save(update_fields=["policy_version", "rules", "reason"])
+    decision.reason, decision.facts = ruling.reason, {**decision.facts, "unevaluated": ruling.unevaluated}
+    decision.save(update_fields=["policy_version", "rules", "reason", "facts"])
     audience.refresh(decision)
     tiers.show_times(decision)
     resolution.announce(decision)

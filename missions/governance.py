@@ -95,6 +95,12 @@ class Ruling:
     evidence: tuple[Json, ...] = ()  # demands: source (a tool that reads), max_age_seconds or null, revalidate
     context_digest: str = ""  # sha256 in hex over all that the rules read, but the time; empty where none read
 
+    @property
+    def unevaluated(self) -> list[str]:
+        """The names of the rules that decided although their condition failed with an error."""
+        failed = (entry.get("name", "") for entry in self.trace if entry.get("state") == "error")
+        return [name for name in failed if name in self.rules]
+
     def as_json(self) -> Json:
         """The form in which the journal keeps it."""
         return {**asdict(self), "outcome": str(self.outcome)}

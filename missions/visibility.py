@@ -40,6 +40,16 @@ def seen_by(user: User | AnonymousUser, *, mission: str = "", owner: str = "brie
     return mine | shown if shown else shown  # `or` with an empty condition would be the other one alone
 
 
+def types_seen_by(user: User | AnonymousUser, *, prefix: str = "") -> Q:
+    """What a member of a role may see, of rows that belong to a mission type and to nobody: schedules, daily figures.
+
+    The column is called `type`, after `prefix`. Whether they have such a role, the caller has asked.
+    """
+    if not user.is_active or user.pk is None:
+        return NOTHING
+    return Q() if user.is_superuser else unrestricted(set(user.groups.values_list("name", flat=True)), prefix)
+
+
 def unrestricted(groups: set[str], mission: str = "") -> Q:
     """What members of these groups see as far as restrictions go; everything where nothing is restricted."""
     types, classes = _restrictions()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.contrib.auth.models import User
+from django.db.models import Q
+
+from missions.visibility import types_seen_by
+from missions.web.access import visible_missions
 from observability import rollup, watchdog
 from observability.models import Check, Daily, Stuck
 
@@ -26,13 +31,14 @@ class Health:
         return "ok" if all(check.ok for check in self.checks) else "unwell"
 
 
-def health() -> Health:
-    """What the watches found last, and whether they still watch."""
+def health(user: User) -> Health:
+    """What the watches found last, and whether they still watch; of missions, those that this person may see."""
     checks = Check.objects.exclude(name=watchdog.NAME).order_by("name")  # told live instead
-    stuck = Stuck.objects.order_by("found_at", "pk")
+    seen = Q(mission=None) | Q(mission__in=visible_missions(user).values("uid"))
+    stuck = Stuck.objects.filter(seen).order_by("found_at", "pk")
     return Health(late=watchdog.faults_found(), checks=list(checks), stuck=list(stuck))
 
 
-def days(days: int = DAYS) -> list[Daily]:
-    """The figures of the last closed days, newest first."""
-    return rollup.last_days(days)
+def days(user: User, days: int = DAYS) -> list[Daily]:
+    """The figures of the last closed days, newest first, of the types whose missions this person may see."""
+    return rollup.last_days(days, types_seen_by(user))

@@ -67,9 +67,10 @@ def closed_until() -> dt.datetime | None:
     return _begin(dt.date.fromordinal(position)) if position else None
 
 
-def last_days(days: int) -> list[Daily]:
-    """The figures of the last closed days, newest first, types by name."""
-    return list(Daily.objects.filter(day__gte=_today() - days * DAY).order_by("-day", "type"))
+def last_days(days: int, shown: Q | None = None) -> list[Daily]:
+    """The figures of the last closed days, newest first, types by name; `shown` says of which types."""
+    rows = Daily.objects.filter(shown or Q(), day__gte=_today() - days * DAY)
+    return list(rows.order_by("-day", "type"))
 
 
 def _today() -> dt.date:

@@ -32,21 +32,33 @@ class Tail(NamedTuple):
     hidden: bool
 
 
-def read(mission_id: int | None = None, after: str = "", limit: int = PAGE) -> tuple[list[RailItem], str]:
+class Sight(NamedTuple):
+    """What a reader of all missions may see: conditions on rows that name a mission, and on votes."""
+
+    of_missions: Q = Q()
+    of_votes: Q = Q()
+
+
+EVERYTHING = Sight()
+
+
+def read(
+    mission_id: int | None = None, after: str = "", limit: int = PAGE, sight: Sight = EVERYTHING
+) -> tuple[list[RailItem], str]:
     """At most `limit` items after the cursor, oldest first, and the cursor to go on with.
 
-    Of one mission, or of all where `mission_id` is None. Raises BadCursor.
+    Of one mission, or of all in sight where `mission_id` is None. Raises BadCursor.
     """
-    found = tail(mission_id, after, limit)
+    found = tail(mission_id, after, limit, sight)
     return found.items, found.next
 
 
-def tail(mission_id: int | None = None, after: str = "", limit: int = PAGE) -> Tail:
+def tail(mission_id: int | None = None, after: str = "", limit: int = PAGE, sight: Sight = EVERYTHING) -> Tail:
     """Like `read`, and says whether rows are hidden behind an open transaction. Raises BadCursor."""
     cursor = Cursor.parse(after) if after else None
     bound = settled_before()
     if mission_id is None:
-        return _tail_of_all(cursor, bound, limit)
+        return _tail_of_all(cursor, bound, limit, sight)
     return _tail_of_one(mission_id, cursor, bound, limit)
 
 
@@ -101,24 +113,26 @@ def _tail_of_one(mission_id: int, after: Cursor | None, bound: int, limit: int) 
     return _merged(rows, list(new_votes[: limit + 1]), list(freed[: limit + 1]), after, bound, limit)
 
 
-def _tail_of_all(after: Cursor | None, bound: int, limit: int) -> Tail:
+def _tail_of_all(after: Cursor | None, bound: int, limit: int, sight: Sight) -> Tail:
     """Read through ever wider windows of transactions until the page is full or the end is reached."""
     start, width = after.tx if after else 0, WINDOW
     while True:
         end = min(start + width, bound)
-        found = _window(after, end, limit)
+        found = _window(after, end, limit, sight)
         if len(found.items) >= limit or end >= bound:
             return found
         width *= 4
 
 
-def _window(after: Cursor | None, end: int, limit: int) -> Tail:
+def _window(after: Cursor | None, end: int, limit: int, sight: Sight) -> Tail:
     below = Q(tx__lt=end)
-    rows = Entry.objects.filter(below & lies_after(after, Source.JOURNAL, "seq")).order_by("tx", "mission_id", "seq")
+    known = below & sight.of_missions
+    rows = Entry.objects.filter(known & lies_after(after, Source.JOURNAL, "seq")).order_by("tx", "mission_id", "seq")
     if after is not None:
         rows = rows.filter(tx__gte=after.tx)  # what the BRIN index understands
-    vote_rows = votes().filter(below & lies_after(after, Source.VOTE, mission="place")).order_by("tx", "place", "pk")
-    freed = Takeover.objects.filter(below & lies_after(after, Source.TAKEOVER)).order_by("tx", "mission_id", "pk")
+    voted = votes().filter(below & sight.of_votes & lies_after(after, Source.VOTE, mission="place"))
+    vote_rows = voted.order_by("tx", "place", "pk")
+    freed = Takeover.objects.filter(known & lies_after(after, Source.TAKEOVER)).order_by("tx", "mission_id", "pk")
     return _merged(list(rows[:limit]), list(vote_rows[:limit]), list(freed[:limit]), after, end, limit)
 
 

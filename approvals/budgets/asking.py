@@ -19,6 +19,7 @@ from missions.engine import alarms, charges, codec, period_budgets
 from missions.engine.period_budgets import Standing
 from missions.governance import Choice
 from missions.models import BudgetAccount, BudgetWait, Mission, PeriodBudget
+from missions.visibility import unrestricted
 
 NAMESPACE = uuid.UUID("5a1f2f7e-53c8-4d0f-9a43-0f2f8f6f1d52")
 SHOWN = 5  # of the missions that wait
@@ -60,12 +61,13 @@ def _open(account: BudgetAccount, round: int, standing: Standing) -> None:
     waiting = list(waits.values_list("mission_id", flat=True)[:SHOWN])
     missions = Mission.objects.select_related("brief").filter(pk__in=waiting)
     first = next((mission for mission in missions if waiting and mission.pk == waiting[0]), None)
+    named = missions.filter(unrestricted(set()))  # all who oversee read this, whatever their groups
     sentence = _sentence(standing)
     decision, created = Decision.objects.get_or_create(pk=decision_id(account.pk, round), defaults={
         "kind": DecisionKind.BUDGET, "sentence": sentence, "path": f"budget/{budget.name}#{round}",
         "action": {"tool": "", "args": {}, "effect_class": "write", "args_schema": {}},
         "choices": [asdict(choice) for choice in choices], "facts": facts, "reversibility": "reversible",
-        "evidence": [{"title": mission.brief.title, "mission": str(mission.uid)} for mission in missions],
+        "evidence": [{"title": mission.brief.title, "mission": str(mission.uid)} for mission in named],
         "digest": codec.digest_of({"sentence": sentence, "account": account.pk, "round": round}),
         "reason": "A budget is used up, and missions wait for room in it.", "rules": ["budget"],
         # Who started the mission that asks first does not allow it himself.

@@ -14,6 +14,7 @@ from approvals import quorum, tiers
 from approvals.models import Decision, DecisionState, Event, EventKind, Follower
 from approvals.roll import Roll
 from missions.models import Mission
+from missions.visibility import types_seen_by
 from missions.web.access import visible_missions
 
 OPERATORS = "operators"
@@ -44,6 +45,21 @@ def may_see(user: User, event: Event) -> bool:
     if event.mission_uid is not None and event.kind.startswith("mission."):
         return visible_missions(user).filter(uid=event.mission_uid).exists()
     return event.decision_id is None and event.mission_uid is None and user.pk in _operators()
+
+
+def told_to(user: User) -> Q:
+    """The events that who keeps webhooks may be told of: all but those of missions that are restricted to others.
+
+    By the type that an event carries, so that it holds too when its mission has left for the archive.
+    """
+    shown = types_seen_by(user, prefix="facts__")
+    own = Q(mission_uid__in=Mission.objects.filter(brief__started_by=user.pk).values("uid"))
+    return shown | Q(facts__type__isnull=True) | own if shown else shown
+
+
+def may_be_told(user: User, event: Event) -> bool:
+    """Whether a webhook of this person's is told of the event now."""
+    return Event.objects.filter(told_to(user), pk=event.pk).exists()
 
 
 def _operators() -> set[int]:

@@ -90,10 +90,15 @@ def _posts(lot: list[Delivery], wire: Wire) -> Iterator[tuple[Delivery, Answer]]
 
 def _still_kept(delivery: Delivery) -> bool:
     webhook = delivery.webhook
-    if webhook is None or (webhook.active and spreading.may_keep(webhook.owner)):
+    if webhook is None:
         return True
-    leasing.drop(delivery, "The webhook is switched off, or who keeps it may not any more.")
-    return False
+    if not (webhook.active and spreading.may_keep(webhook.owner)):
+        leasing.drop(delivery, "The webhook is switched off, or who keeps it may not any more.")
+        return False
+    told = audience.may_be_told(webhook.owner, delivery.event)
+    if not told:
+        leasing.drop(delivery, "Who keeps the webhook may not see what this is about.")
+    return told
 
 
 def letter_of(delivery: Delivery) -> Letter:

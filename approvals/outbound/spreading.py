@@ -76,13 +76,13 @@ def _emails(event: Event, now: dt.datetime) -> Iterator[Delivery]:
 
 
 def _webhooks(event: Event) -> Iterator[Webhook]:
-    """The active webhooks that want this kind of event, while who keeps them still may."""
+    """The active webhooks that want this kind of event, while who keeps them still may, and may be told of this one."""
     wanted = Q(events__contains=[event.kind]) | Q(events__contains=[EVERY])
     for webhook in Webhook.objects.filter(wanted, active=True).select_related("owner").order_by("pk"):
-        if may_keep(webhook.owner):
+        if may_keep(webhook.owner) and audience.may_be_told(webhook.owner, event):
             yield webhook
 
 
 def may_keep(user: User) -> bool:
-    """Whether a person may have webhooks, which are told of everything: operators and administrators."""
+    """Whether a person may have webhooks, which are told of all that they may see: operators and administrators."""
     return user.is_active and (user.is_superuser or user.groups.filter(name=OPERATORS).exists())

@@ -1,7 +1,7 @@
 """Webhooks: adding, changing, dropping, and delivering again. Owns their rows; sends nothing itself.
 
-For operators and administrators, who are checked by the caller: a webhook is told of everything. Its URL is judged when
-it is kept and each time it is sent to.
+For operators and administrators, who are checked by the caller: a webhook is told of all that its owner may see. Its
+URL is judged when it is kept and each time it is sent to.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 
-from approvals.models import Channel, Delivery, EventKind, Webhook, WebhookFormat
-from approvals.outbound import events, guard, leasing, signing, spreading
+from approvals.models import Channel, Delivery, Event, EventKind, Webhook, WebhookFormat
+from approvals.outbound import audience, events, guard, leasing, signing, spreading
 from missions.engine import listeners
 from missions.errors import InvalidInput
 
@@ -38,9 +38,16 @@ def add(*, owner: User, resolver: guard.Resolve = guard.resolve, **values: Any) 
     return webhook, signing.secret(signing.of_webhook(webhook.salt))
 
 
-def change(webhook: Webhook, *, resolver: guard.Resolve = guard.resolve, **values: Any) -> Webhook:
-    """Change what is given; the secret stays. Own transaction. Raises InvalidInput, field by field."""
+def change(
+    webhook: Webhook, *, by: User | None = None, resolver: guard.Resolve = guard.resolve, **values: Any
+) -> Webhook:
+    """Change what is given; the secret stays. Own transaction. Raises InvalidInput, field by field.
+
+    Whoever lets it lead elsewhere keeps it from then on: it is told of what they may see, and of no more.
+    """
     _judge(values, resolver)
+    if by is not None and values.get("url", webhook.url) != webhook.url:
+        values = {**values, "owner": by}
     for name, value in values.items():
         setattr(webhook, name, value)
     webhook.why_off = "" if webhook.active else webhook.why_off
@@ -70,9 +77,10 @@ def again(delivery_id: uuid.UUID) -> bool:
     return done
 
 
-def of_channel(webhook: Webhook) -> QuerySet[Delivery]:
-    """Its deliveries, newest first, with their events and tries."""
-    rows = Delivery.objects.filter(channel=Channel.WEBHOOK, webhook=webhook).select_related("event")
+def of_channel(webhook: Webhook, reader: User) -> QuerySet[Delivery]:
+    """Its deliveries as far as this person may be told of them, newest first, with their events and tries."""
+    told = Event.objects.filter(audience.told_to(reader)).values("pk")
+    rows = Delivery.objects.filter(channel=Channel.WEBHOOK, webhook=webhook, event__in=told).select_related("event")
     return rows.prefetch_related("log").order_by("-created_at", "-pk")
 
 

@@ -20,6 +20,7 @@ from approvals.policies.changes import Wish
 from approvals.policies.document import Document, InvalidPolicy, Problem
 from approvals.policies.lint import Finding, Severity
 from approvals.policies.modes import Modes
+from approvals.policies.touching import Touched
 from approvals.policies.trail import Via
 from missions.engine.clock import database_now
 from missions.errors import StandfastError
@@ -134,11 +135,12 @@ def _listed(findings: list[Finding]) -> str:
     return changes.shown([f"{one.rule or 'the table'}: {one.message}" for one in findings])
 
 
-def _touched_in_words(decisions: list[Decision]) -> str:
+def _touched_in_words(found: Touched) -> str:
+    decisions = found.decisions
     told = [f"{one.pk}: {one.sentence}" for one in touching.shown_to(None, decisions)]
     others = len(decisions) - len(told)
     hidden = [f"{others} of missions that not everybody may see."] if others else []
-    return f"{len(decisions)} open decisions:\n{changes.shown([*hidden, *told])}" if decisions else ""
+    return f"{found.count} open decisions:\n{changes.shown([*hidden, *told])}" if decisions else ""
 
 
 def _said(lines: Mapping[str, str]) -> dict[str, str]:
@@ -215,7 +217,7 @@ def _scope(mode: Mode | None, scope: Mapping[str, str] | None) -> dict[str, Any]
     return modes.scope_of(scope)
 
 
-def touched(version: PolicyVersion) -> list[Decision]:
+def touched(version: PolicyVersion) -> Touched:
     """The open decisions about actions that would be ruled on differently, were this version in force."""
     return touching.touched(version)
 

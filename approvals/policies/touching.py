@@ -6,6 +6,7 @@ Only decisions about actions: what is in doubt, or asked by the mission itself, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
@@ -19,20 +20,34 @@ from missions.models import Mission
 from missions.tools.registry import get_tool
 from missions.visibility import seen_by, unrestricted
 
-MOST = 10_000  # open decisions that are looked at
+LOOKED_AT = 300  # open decisions, so that a page stays quick behind a long queue
 
 
-def touched(version: PolicyVersion) -> list[Decision]:
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What a version would touch of the open decisions that were looked at: of all, or of those open longest."""
+
+    decisions: tuple[Decision, ...] = ()  # the oldest first
+    is_whole: bool = True
+
+    @property
+    def count(self) -> str:
+        """How many, for people."""
+        return f"{len(self.decisions):,}" if self.is_whole else f"at least {len(self.decisions):,}"
+
+
+def touched(version: PolicyVersion, most: int = LOOKED_AT) -> Touched:
     """The open decisions about actions whose ruling of now differs from that with the version in force.
 
-    Recomputed from the stored action; the oldest first. Raises InvalidPolicy where the version can not be read.
+    Recomputed from the stored actions of at most `most`. Raises InvalidPolicy where the version can not be read.
     """
     now, then = versions.in_force(), versions.in_force(trial=version)
     if not _differs(now, then):
-        return []
+        return Touched()
     rows = Decision.objects.open().filter(kind=DecisionKind.ACTION, mission__isnull=False)
-    asked = rows.select_related("mission__brief").order_by("opened_at", "pk")[:MOST]
-    return [one for one in asked if _demands(_ruling(intent_of(one), now)) != _demands(_ruling(intent_of(one), then))]
+    asked = list(rows.select_related("mission__brief").order_by("opened_at", "pk")[: most + 1])
+    found = (one for one in asked[:most] if _judged(one, now) != _judged(one, then))
+    return Touched(decisions=tuple(found), is_whole=len(asked) <= most)
 
 
 def shown_to(user: User | None, decisions: Sequence[Decision]) -> list[Decision]:
@@ -45,6 +60,10 @@ def shown_to(user: User | None, decisions: Sequence[Decision]) -> list[Decision]
 
 def _differs(now: InForce, then: InForce) -> bool:
     return (now.tables, now.by_scope, now.unreadable) != (then.tables, then.by_scope, then.unreadable)
+
+
+def _judged(decision: Decision, force: InForce) -> tuple[object, ...]:
+    return _demands(_ruling(intent_of(decision), force))
 
 
 def intent_of(decision: Decision) -> Intent:

@@ -31,7 +31,7 @@ NAMES_SHOWN = 8
 # Facts that are told elsewhere.
 INTERNAL = {
     "account", "agent", "chapter", "clearance", "compensate", "covered", "differs", "path", "round", "supersedes",
-    "tool", "tool_title",
+    "tool", "tool_title", "unevaluated",
 }
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
 LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}

@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from approvals import ballots, queue, quorum, refusals, votes
 from approvals.models import Decision, DecisionKind, TierState, VoteVerdict
 from approvals.models.reach import standing_of
+from approvals.policies import versions
 from approvals.web import dossier, listing, words
 from approvals.web.forms import VoteForm, answer_form
 from approvals.web.listing import View
@@ -63,6 +64,7 @@ def queue_page(request: HttpRequest) -> HttpResponse:
         "filtered": any(request.GET.get(name) for name in ("q", "kind", "tier", "state")),
         "next_url": _with(request, cursor=page.next) if page.next else "", "is_first": "cursor" not in request.GET,
         "here": request.get_full_path(), "groups": sorted(standing.groups),
+        "policy_fault": versions.in_force().unreadable,
     }
     return render(request, "approvals/queue.html#list" if is_fragment(request) else "approvals/queue.html", context)
 
@@ -90,7 +92,7 @@ def decision_page(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     """
     decision = visible(request, decision_id)
     if is_fragment(request):
-        return render(request, "approvals/decision.html#dossier", context_of(request, decision))
+        return render(request, "approvals/decision.html#dossier", {**context_of(request, decision), "oob": True})
     return show(request, decision, VoteForm(request.POST))
 
 

@@ -219,8 +219,10 @@ class TouchedView(PolicyEndpoint):
         responses={200: listed("TouchedList", shapes.TouchedShape), **PROBLEMS},
     )
     def get(self, request: Request, name: str, number: int) -> Response:
-        """The open decisions about actions that would be ruled on differently, were this version in force."""
-        found = touching.shown_to(caller(request), lifecycle.touched(version_of(name, number)))[:MOST]
+        """The open decisions about actions that would be ruled on differently, were this version in force; of those
+        that have been open longest, and of missions that the caller may see."""
+        touched = lifecycle.touched(version_of(name, number))
+        found = touching.shown_to(caller(request), touched.decisions)[:MOST]
         return Response({"results": shapes.TouchedShape(found, many=True).data, "next": None})
 
 

@@ -76,11 +76,11 @@ class MoneyShape(serializers.Serializer[Any]):
 
 
 class BlastShape(serializers.Serializer[Any]):
-    """How far the action reaches."""
+    """How far the action reaches; a decision about no action reaches one thing."""
 
-    count = serializers.IntegerField()
-    money = MoneyShape(allow_null=True)
-    recipients = serializers.ListField(child=serializers.CharField())
+    count = serializers.IntegerField(default=1)
+    money = MoneyShape(allow_null=True, default=None)
+    recipients = serializers.ListField(child=serializers.CharField(), default=list)
 
 
 class PolicyShape(serializers.Serializer[Any]):

@@ -87,7 +87,7 @@ def webhook(request: HttpRequest, webhook_id: int) -> HttpResponse:
     form = WebhookForm(request.POST if request.method == "POST" else None, hook)
     if form.is_bound and form.is_valid():
         try:
-            webhooks.change(hook, **form.cleaned_data)
+            webhooks.change(hook, by=person(request), **form.cleaned_data)
         except InvalidInput as refused:
             form.refuse(refused)
             hook = _found(webhook_id)
@@ -99,7 +99,7 @@ def webhook(request: HttpRequest, webhook_id: int) -> HttpResponse:
 
 
 def _deliveries(request: HttpRequest, hook: Webhook) -> dict[str, Any]:
-    rows = webhooks.of_channel(hook)
+    rows = webhooks.of_channel(hook, person(request))
     last = Delivery.objects.filter(pk=_uuid(request.GET.get("before", "")), webhook=hook).first()
     found = list((webhooks.after(rows, last) if last else rows)[: SHOWN + 1])
     older = found[SHOWN - 1].pk if len(found) > SHOWN else None
@@ -129,7 +129,7 @@ def drop(request: HttpRequest, webhook_id: int) -> HttpResponse:
 def again(request: HttpRequest, webhook_id: int, delivery_id: uuid.UUID) -> HttpResponse:
     """Deliver once more."""
     hook = _found(webhook_id)
-    if not webhooks.of_channel(hook).filter(pk=delivery_id).exists():
+    if not webhooks.of_channel(hook, person(request)).filter(pk=delivery_id).exists():
         raise Http404("There is no such delivery.")
     if webhooks.again(delivery_id):
         messages.success(request, "It is delivered once more, under the same id.")

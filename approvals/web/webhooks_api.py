@@ -1,6 +1,6 @@
 """The REST views of webhooks, their deliveries, and following missions. A view parses, authorises, calls one verb.
 
-Webhooks are told of everything, so only operators and administrators see them; to all others they are not there.
+Webhooks are told of much, so only operators and administrators see them; to all others they are not there.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class WebhookView(Endpoint):
         webhook, body = found(request, webhook_id), WebhookChanges(data=request.data)
         body.is_valid(raise_exception=True)
         try:
-            return Response(told(webhooks.change(webhook, **body.validated_data)))
+            return Response(told(webhooks.change(webhook, by=caller(request), **body.validated_data)))
         except InvalidInput as error:
             raise invalid(error) from error
 
@@ -112,7 +112,8 @@ class DeliveriesView(Endpoint):
     )
     def get(self, request: Request, webhook_id: int) -> Response:
         """List deliveries, newest first, each with its tries."""
-        rows, limit = webhooks.of_channel(found(request, webhook_id)), limit_of(request.query_params)
+        rows = webhooks.of_channel(found(request, webhook_id), caller(request))
+        limit = limit_of(request.query_params)
         cursor = request.query_params.get("cursor", "")
         if cursor:
             last = Delivery.objects.filter(pk=_uuid(cursor), webhook=webhook_id).first()
@@ -144,7 +145,7 @@ class RedeliverView(Endpoint):
         """Deliver once more, under the same id: 202. While it is being sent right now: 409."""
         webhook = found(request, webhook_id)
         EmptyBody(data=request.data).is_valid(raise_exception=True)
-        rows = webhooks.of_channel(webhook).filter(pk=delivery_id)
+        rows = webhooks.of_channel(webhook, caller(request)).filter(pk=delivery_id)
         if not rows.exists():
             raise problem(404, "unknown_delivery", "There is no such delivery to this webhook.")
         if not webhooks.again(delivery_id):

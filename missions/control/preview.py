@@ -6,8 +6,10 @@ it still holds.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from django.db.models import QuerySet
@@ -18,6 +20,8 @@ from missions.errors import UnknownTool
 from missions.governance import EffectClass, Json
 from missions.models import Effect, EffectState, Entry, Kind, Mission
 from missions.tools.registry import get_tool
+
+UNSEEN = "A mission that you may not see"
 
 
 class Fate(StrEnum):
@@ -136,6 +140,13 @@ def preview(mission: Mission, to_seq: int) -> Preview:
         undone=entries.filter(seq__gt=point.seq).count(), effects=effects, decisions=decisions,
         children=left, digest=codec.digest_of(covered),
     )
+
+
+def veiled(seen: Preview, hidden: Collection[uuid.UUID]) -> Preview:
+    """The preview for a reader who may not see some of the children: they still count, and are not named."""
+    names = {str(uid) for uid in hidden}
+    left = tuple(replace(one, title=UNSEEN) if one.uid in names else one for one in seen.children)
+    return replace(seen, children=left)
 
 
 def told(effects: list[Effect]) -> list[UndoneEffect]:

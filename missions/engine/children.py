@@ -164,7 +164,11 @@ def spawned_after(mission_id: int, seqs: Collection[int], abandoned: Collection[
     return [pk for pk, uid in running if str(uid) in left or str(uid) not in told.values()]
 
 
-def of_parent(mission_id: int, limit: int) -> list[Mission]:
-    """The latest children of a mission, with their briefs, oldest first."""
-    ids = Child.objects.filter(parent_id=mission_id).order_by("-child_id").values_list("child_id", flat=True)[:limit]
-    return list(Mission.objects.filter(pk__in=list(ids)).select_related("brief").order_by("pk"))
+def of_parent(mission_id: int, limit: int, seen: Q | None = None) -> list[Mission]:
+    """The latest children of a mission that `seen` lets through, with their briefs, oldest first."""
+    born = Child.objects.filter(parent_id=mission_id).order_by("-child_id")
+    if seen:  # by the same index, but for those that are looked at in vain
+        rows = Mission.objects.filter(seen, pk__in=born.order_by().values("child_id")).order_by("-pk")
+        return list(rows.select_related("brief")[:limit])[::-1]
+    ids = list(born.values_list("child_id", flat=True)[:limit])
+    return list(Mission.objects.filter(pk__in=ids).select_related("brief").order_by("pk"))

@@ -11,11 +11,11 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from missions.errors import UnknownMission
-from missions.models import Archived, Mission
-from missions.visibility import SEE_ALL, seen_by
+from missions.errors import UnknownMission, UnknownSchedule
+from missions.models import Archived, Mission, Schedule
+from missions.visibility import SEE_ALL, seen_by, types_seen_by
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -100,6 +100,29 @@ def visible_mission(user: User | AnonymousUser, uid: uuid.UUID) -> Mission:
     found = visible_missions(user).select_related("brief__started_by", "outcome").filter(uid=uid).first()
     if found is None:
         raise UnknownMission(f"There is no mission {uid}, or you may not see it.")
+    return found
+
+
+def unseen_among(user: User | AnonymousUser, uids: Collection[uuid.UUID]) -> list[uuid.UUID]:
+    """Those of these missions that exist and that the person may not see."""
+    rows = Mission.objects.filter(uid__in=uids).exclude(pk__in=visible_missions(user).values("pk")) if uids else ()
+    return [row.uid for row in rows]
+
+
+def visible_schedules(user: User | AnonymousUser) -> QuerySet[Schedule]:
+    """The schedules that a person may see: none but for who may schedule, and of those the types that they may see,
+    beside what runs in their own name."""
+    if not may_schedule(user):
+        return Schedule.objects.none()
+    shown = types_seen_by(user)
+    return Schedule.objects.filter(shown | Q(run_as=user.pk) if shown else shown)
+
+
+def visible_schedule(user: User | AnonymousUser, name: str) -> Schedule:
+    """The schedule of this name. Raises UnknownSchedule, also where the person may not see it."""
+    found = visible_schedules(user).select_related("run_as").filter(name=name).first()
+    if found is None:
+        raise UnknownSchedule(f"There is no schedule {name!r}, or you may not see it.")
     return found
 
 

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from missions.engine import mailbox, starting
 from missions.errors import MissionEnded
 from missions.models import Mission, State
-from missions.web.access import may_direct, may_start, visible_mission, visible_missions
+from missions.web.access import may_direct, may_start, unseen_among, visible_mission, visible_missions
 from missions.web.endpoint import Endpoint, caller, idempotency_key
 from missions.web.pagination import limit_of, page, place_of
 from missions.web.problems import field_problem, problem
@@ -28,6 +28,7 @@ from missions.web.serializers import (
     SignalBody,
     SignalReceipt,
     StartBody,
+    detail_for,
     ending,
 )
 
@@ -69,10 +70,12 @@ class MissionsView(Endpoint):
             raise problem(403, "permission_denied", "Only operators and supervisors start missions.")
         body = StartBody(data=request.data)
         body.is_valid(raise_exception=True)
+        if hidden := unseen_among(request.user, body.validated_data["after"]):  # as what does not exist
+            raise field_problem("after", f"There is no mission {', '.join(sorted(map(str, hidden)))}.")
         wanted = {**body.validated_data, "key": idempotency_key(request, body.validated_data["key"])}
         mission, created = starting.start(**wanted, started_by=caller(request), via="api")
         shown = visible_mission(request.user, mission.uid)
-        return Response(MissionDetailSerializer(shown).data, status=201 if created else 200)
+        return Response(detail_for(request.user, shown), status=201 if created else 200)
 
 
 def told(missions: list[Mission]) -> list[Any]:
@@ -119,7 +122,7 @@ class MissionView(Endpoint):
     @extend_schema(operation_id="missions_get", responses={200: MissionDetailSerializer, **PROBLEMS})
     def get(self, request: Request, uid: uuid.UUID) -> Response:
         """Show a mission with its input."""
-        return Response(MissionDetailSerializer(visible_mission(request.user, uid)).data)
+        return Response(detail_for(request.user, visible_mission(request.user, uid)))
 
 
 class SignalsView(Endpoint):

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from missions.control import bulk, forks, preview, rehearsing
 from missions.engine import controls
 from missions.models import Mission
-from missions.web.access import may_control, may_steer, visible_mission, visible_missions
+from missions.web.access import may_control, may_steer, unseen_among, visible_mission, visible_missions
 from missions.web.api import filtered
 from missions.web.control_shapes import (
     BulkBody,
@@ -32,7 +32,7 @@ from missions.web.control_shapes import (
 from missions.web.endpoint import Endpoint, caller, idempotency_key
 from missions.web.problems import problem
 from missions.web.schema import IDEMPOTENCY_KEY, PROBLEMS, seq_parameter
-from missions.web.serializers import MissionDetailSerializer
+from missions.web.serializers import MissionDetailSerializer, detail_for
 
 OPERATORS_ONLY = "Only operators do this."
 
@@ -101,7 +101,9 @@ class RollbackView(Endpoint):
         mission, to = visible_mission(request.user, uid), request.query_params.get("to", "")
         if not (to.isascii() and to.isdigit() and 0 < int(to) < 2**31):
             raise problem(400, "bad_parameter", "to is the seq of an entry.", parameter="to")
-        return Response(PreviewShape(preview.preview(mission, int(to))).data)
+        seen = preview.preview(mission, int(to))
+        hidden = unseen_among(request.user, [uuid.UUID(child.uid) for child in seen.children])
+        return Response(PreviewShape(preview.veiled(seen, hidden)).data)
 
     @extend_schema(
         operation_id="missions_rollback", parameters=[IDEMPOTENCY_KEY], request=RollbackBody,
@@ -135,7 +137,7 @@ class ForkView(Endpoint):
         made = forks.fork(
             mission, wanted["at"], title=wanted["title"], effects=wanted["effects"] == "on", by=caller(request)
         )
-        return Response(MissionDetailSerializer(visible_mission(request.user, made.uid)).data, status=201)
+        return Response(detail_for(request.user, visible_mission(request.user, made.uid)), status=201)
 
 
 class ReplayView(Endpoint):

@@ -1,12 +1,13 @@
 """How the API tells of a mission's relations: its parent, its children, and what it starts after.
 
-Who sees a mission may know the ids of those around it; whether they may be opened is asked there.
+Each is asked with `seen`, the condition on what its reader may see (`missions.visibility`): the others are left out.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import Q
 from rest_framework import serializers
 
 from missions.engine import children
@@ -33,20 +34,23 @@ class AwaitedShape(serializers.Serializer[Any]):
     ended_as = serializers.CharField(help_text="completed, refused, failed, cancelled, exported; empty before.")
 
 
-def parent_of(mission: Mission) -> Mission | None:
+def parent_of(mission: Mission, seen: Q) -> Mission | None:
     """The mission that started this one, with its brief."""
-    return Mission.objects.select_related("brief").filter(pk=mission.parent).first() if mission.parent else None
+    if mission.parent is None:
+        return None
+    return Mission.objects.select_related("brief").filter(seen, pk=mission.parent).first()
 
 
-def children_of(mission: Mission) -> list[dict[str, Any]]:
+def children_of(mission: Mission, seen: Q) -> list[dict[str, Any]]:
     """The latest children, oldest first."""
-    return list(ChildShape(children.of_parent(mission.pk, CHILDREN_SHOWN), many=True).data)
+    return list(ChildShape(children.of_parent(mission.pk, CHILDREN_SHOWN, seen), many=True).data)
 
 
-def awaited_by(mission: Mission) -> list[dict[str, Any]]:
+def awaited_by(mission: Mission, seen: Q) -> list[dict[str, Any]]:
     """What this mission starts after, in the order in which those were started."""
     rows = list(Dependency.objects.filter(mission_id=mission.pk).order_by("on_mission_id"))
-    uids = dict(Mission.objects.filter(pk__in=[row.on_mission_id for row in rows]).values_list("pk", "uid"))
+    known = Mission.objects.filter(seen, pk__in=[row.on_mission_id for row in rows])
+    uids = dict(known.values_list("pk", "uid"))
     told = [
         {"id": uids[row.on_mission_id], "on_failure": row.policy, "met_at": row.met_at, "ended_as": row.ended_as}
         for row in rows if row.on_mission_id in uids

@@ -11,12 +11,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from missions.engine import schedules
-from missions.models import Missed, Mission, Schedule
-from missions.web.access import may_schedule, visible_mission
+from missions.models import Missed, Schedule
+from missions.web.access import (
+    may_schedule,
+    visible_mission,
+    visible_missions,
+    visible_schedule,
+    visible_schedules,
+)
 from missions.web.endpoint import Endpoint, caller, idempotency_key
 from missions.web.problems import problem
 from missions.web.schema import IDEMPOTENCY_KEY, PROBLEMS, listed
-from missions.web.serializers import Body, MissionDetailSerializer, Text, Whole
+from missions.web.serializers import Body, MissionDetailSerializer, Text, Whole, detail_for
 
 NEXT_SHOWN = 5
 
@@ -69,8 +75,14 @@ class ScheduleSerializer(serializers.Serializer[Any]):
 
     @extend_schema_field(serializers.UUIDField(allow_null=True))
     def get_last_mission(self, schedule: Schedule) -> Any:
-        """The mission that it last started."""
-        return Mission.objects.filter(pk=schedule.last_mission or 0).values_list("uid", flat=True).first()
+        """The mission that it last started; null also where the reader may not see it."""
+        known = visible_missions(self.context["user"]).filter(pk=schedule.last_mission or 0)
+        return known.values_list("uid", flat=True).first()
+
+
+def told(request: Request, schedule: Schedule) -> Any:
+    """A schedule in its shape, as the caller may see it."""
+    return ScheduleSerializer(schedule, context={"user": caller(request)}).data
 
 
 class ScheduleEndpoint(Endpoint):
@@ -91,8 +103,8 @@ class SchedulesView(ScheduleEndpoint):
     )
     def get(self, request: Request) -> Response:
         """List schedules by name; all at once."""
-        rows = Schedule.objects.select_related("run_as").order_by("name")
-        return Response({"results": ScheduleSerializer(rows, many=True).data, "next": None})
+        rows = visible_schedules(request.user).select_related("run_as").order_by("name")
+        return Response({"results": [told(request, row) for row in rows], "next": None})
 
     @extend_schema(
         operation_id="schedules_create", request=ScheduleBody, responses={201: ScheduleSerializer, **PROBLEMS}
@@ -102,7 +114,7 @@ class SchedulesView(ScheduleEndpoint):
         body = ScheduleBody(data=request.data)
         body.is_valid(raise_exception=True)
         made = schedules.create(**body.validated_data, run_as=caller(request))
-        return Response(ScheduleSerializer(made).data, status=201)
+        return Response(told(request, made), status=201)
 
 
 class ScheduleView(ScheduleEndpoint):
@@ -111,21 +123,23 @@ class ScheduleView(ScheduleEndpoint):
     @extend_schema(operation_id="schedules_get", responses={200: ScheduleSerializer, **PROBLEMS})
     def get(self, request: Request, name: str) -> Response:
         """Show a schedule."""
-        return Response(ScheduleSerializer(schedules.get(name)).data)
+        return Response(told(request, visible_schedule(request.user, name)))
 
     @extend_schema(
         operation_id="schedules_change", request=ScheduleChange, responses={200: ScheduleSerializer, **PROBLEMS}
     )
     def patch(self, request: Request, name: str) -> Response:
         """Change what is named in the body; its missions are started by the caller from then on."""
+        visible_schedule(request.user, name)
         body = ScheduleChange(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
         changed = schedules.change(name, **body.validated_data, run_as=caller(request))
-        return Response(ScheduleSerializer(changed).data)
+        return Response(told(request, changed))
 
     @extend_schema(operation_id="schedules_delete", responses={204: None, **PROBLEMS})
     def delete(self, request: Request, name: str) -> Response:
         """Remove a schedule; the missions that it started stay."""
+        visible_schedule(request.user, name)
         schedules.delete(name)
         return Response(status=204)
 
@@ -139,7 +153,8 @@ class ScheduleRunView(ScheduleEndpoint):
     )
     def post(self, request: Request, name: str) -> Response:
         """Start its mission now: 201, or 200 with the mission that the same key started before."""
+        visible_schedule(request.user, name)
         key = idempotency_key(request, None)
         mission, created = schedules.run_now(name, started_by=caller(request), key=key)
         shown = visible_mission(request.user, mission.uid)
-        return Response(MissionDetailSerializer(shown).data, status=201 if created else 200)
+        return Response(detail_for(request.user, shown), status=201 if created else 200)

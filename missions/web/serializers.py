@@ -8,16 +8,22 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from missions.engine import accounts, history
 from missions.engine.budgets import Spent
 from missions.models import Mission, OnFailure, Outcome, State
+from missions.visibility import seen_by
 from missions.web import progress, relation_shapes
 from missions.web.account import BudgetShape, SpendShape
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
 
 UNKNOWN_FIELD = "There is no such field."
 PARKED = (State.SLEEPING, State.WAITING)
@@ -210,8 +216,8 @@ class MissionDetailSerializer(MissionSerializer):
     after = serializers.SerializerMethodField()
 
     def to_representation(self, instance: Mission) -> dict[str, Any]:
-        """The shape; the account is read once."""
-        self._ledger = accounts.ledger_of(instance)
+        """The shape; the account is read once. Without `seen` in the context it is for who runs the commands."""
+        self._ledger, self._seen = accounts.ledger_of(instance), self.context.get("seen", Q())
         told: dict[str, Any] = super().to_representation(instance)
         return told
 
@@ -247,18 +253,24 @@ class MissionDetailSerializer(MissionSerializer):
     @extend_schema_field(serializers.UUIDField(allow_null=True))
     def get_parent(self, mission: Mission) -> uuid.UUID | None:
         """The mission that started it; null for most."""
-        found = relation_shapes.parent_of(mission)
+        found = relation_shapes.parent_of(mission, self._seen)
         return found.uid if found else None
 
     @extend_schema_field(relation_shapes.ChildShape(many=True))
     def get_children(self, mission: Mission) -> list[dict[str, Any]]:
         """The missions that it started, at most the latest hundred."""
-        return relation_shapes.children_of(mission)
+        return relation_shapes.children_of(mission, self._seen)
 
     @extend_schema_field(relation_shapes.AwaitedShape(many=True))
     def get_after(self, mission: Mission) -> list[dict[str, Any]]:
         """The missions that had or have to end before it starts."""
-        return relation_shapes.awaited_by(mission)
+        return relation_shapes.awaited_by(mission, self._seen)
+
+
+def detail_for(user: User | AnonymousUser, mission: Mission) -> dict[str, Any]:
+    """A mission on its own as this person may see it, who sees the mission itself."""
+    told: dict[str, Any] = MissionDetailSerializer(mission, context={"seen": seen_by(user)}).data
+    return told
 
 
 def ending(mission: Mission) -> Outcome | None:

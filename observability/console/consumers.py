@@ -11,6 +11,7 @@ import datetime as dt
 import json
 from urllib.parse import parse_qs
 
+from missions.visibility import NOTHING
 from missions.web.access import visible_missions
 from observability.console import fragments, live, sharing
 from observability.console.sockets import BAD_REQUEST, NOT_ALLOWED, LiveConsumer, read
@@ -53,7 +54,7 @@ class MissionConsumer(LiveConsumer):
     last_at: dt.datetime | None = None
     answers = False  # whether the client acknowledges at all; programs that follow by `?since=` need not
     unanswered = hidden_looks = 0
-    power = ""  # what kind of viewer this is
+    viewed = live.Outlook("", NOTHING)  # what the viewer may do and see
     timeline = 0  # the one that the page was drawn with; 0 before the first look, where it does not say
 
     async def topics(self) -> list[str]:
@@ -111,11 +112,11 @@ class MissionConsumer(LiveConsumer):
 
     async def push(self, hints: set[str]) -> None:
         viewer, mission_id = self.viewer, self.mission_id
-        power = await sharing.once(("may", viewer, mission_id), lambda: read(live.power, viewer, mission_id))
-        if power is None:
+        viewed = await sharing.once(("may", viewer, mission_id), lambda: read(live.outlook, viewer, mission_id))
+        if viewed is None:
             await self.close(code=NOT_ALLOWED)
             return
-        self.power = power
+        self.viewed = viewed
         if hints & {QUEUE, AGAIN}:
             await self.push_queue_count()
         if not self._too_slow():
@@ -140,7 +141,7 @@ class MissionConsumer(LiveConsumer):
 
     async def _addition(self, after: str, last_at: dt.datetime | None) -> live.Addition:
         """Rendered once for all sockets that stand at the same place."""
-        asked = (self.mission_id, after, last_at, self.view, self.power)
+        asked = (self.mission_id, after, last_at, self.view, self.viewed.power)
         found: live.Addition = await sharing.once(("rail", *asked), lambda: read(live.addition, *asked))
         return found
 
@@ -153,7 +154,7 @@ class MissionConsumer(LiveConsumer):
 
     async def _push_surroundings(self) -> None:
         """Send what stands around the rail where it differs from the last; a new timeline redraws the rail."""
-        asked = (self.mission_id, self.power)
+        asked = (self.mission_id, self.viewed)
         found = await sharing.once(("around", *asked), lambda: read(live.surroundings, *asked))
         changed = [html for name, html in found.items() if self.shown.get(name) != html]
         self.shown = found

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib.auth.models import User
 from django.http import QueryDict
 
 from approvals.delegations import REASON_LENGTH, DelegationRefused
-from approvals.models import Profile
+from approvals.outbound import choices, timing
 from missions.web.dressing import DressedForm
 
 FIELD_OF = {"starts": "first", "until": "last"}
@@ -62,7 +61,6 @@ class DelegationForm(DressedForm):
             self.mark(name)
 
 
-def zone_of(user: User) -> ZoneInfo:
-    """Where a person's days begin: the zone of their profile, else UTC."""
-    name = Profile.objects.filter(user=user).values_list("time_zone", flat=True).first()
-    return ZoneInfo(name or "UTC")
+def zone_of(user: User) -> dt.tzinfo:
+    """Where a person's days begin: the zone of their notification choices, else the installation's."""
+    return timing.zone_of(choices.of(user).time_zone)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from missions.engine import children
 from missions.models import Dependency, Mission
 from observability.console.words import STATES, Badge
@@ -29,19 +31,19 @@ class Family:
     more: bool
 
 
-def family_of(mission: Mission) -> Family:
-    """The missions around one."""
-    born = children.of_parent(mission.pk, SHOWN + 1)
+def family_of(mission: Mission, seen: Q) -> Family:
+    """The missions around one that `seen`, what its reader may see (`missions.visibility`), lets through."""
+    born = children.of_parent(mission.pk, SHOWN + 1, seen)
     ids = Dependency.objects.filter(mission_id=mission.pk).values_list("on_mission_id", flat=True)
-    parent = _known([mission.parent]) if mission.parent else []
+    parent = _known([mission.parent], seen) if mission.parent else []
     return Family(
         parent=parent[0] if parent else None, children=[_relative(one) for one in born[-SHOWN:]],
-        awaited=_known(list(ids)), more=len(born) > SHOWN,
+        awaited=_known(list(ids), seen), more=len(born) > SHOWN,
     )  # fmt: skip
 
 
-def _known(ids: list[int]) -> list[Relative]:
-    rows = Mission.objects.filter(pk__in=ids).select_related("brief").order_by("pk") if ids else []
+def _known(ids: list[int], seen: Q) -> list[Relative]:
+    rows = Mission.objects.filter(seen, pk__in=ids).select_related("brief").order_by("pk") if ids else []
     return [_relative(row) for row in rows]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import Q
 from django.template.loader import render_to_string
 from django.urls import reverse
 
@@ -72,9 +73,9 @@ class Placed:
     rests: str  # the page of what rests on this decision of the mission; empty for anything else
 
 
-def mission_header(mission: Mission, *, oob: bool = False) -> str:
-    """`#mission-header-UID`."""
-    return render_to_string("missions/header.html", {"head": head_of(mission), "oob": oob})
+def mission_header(mission: Mission, seen: Q, *, oob: bool = False) -> str:
+    """`#mission-header-UID`, for a reader who may see these missions."""
+    return render_to_string("missions/header.html", {"head": head_of(mission, seen), "oob": oob})
 
 
 def effects_ledger(mission: Mission, *, oob: bool = False) -> str:

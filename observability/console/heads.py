@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import Q
+
 from missions.data_classes import opened
 from missions.engine import accounts, history
 from missions.engine.registry import checkpoint_of
@@ -69,8 +71,8 @@ class ArtifactLine:
     digest: str
 
 
-def head_of(mission: Mission) -> Head:
-    """A mission's head. `mission` comes with its brief and outcome."""
+def head_of(mission: Mission, seen: Q) -> Head:
+    """A mission's head. `mission` comes with its brief and outcome; `seen` is what its reader may see of others."""
     recent = narrate([one for one in stream.earlier(mission.pk, limit=LOOK_BACK)[0] if one.kind not in WAITS])
     ledger = accounts.ledger_of(mission)
     return Head(
@@ -80,7 +82,7 @@ def head_of(mission: Mission) -> Head:
         outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
         deadline=ledger.deadline if ledger else None, progress=latest(mission),
         checkpoint=checkpoint_of(mission.type).words, cleared=_cleared(mission),
-        family=family_of(mission), pending=pending_of(mission),
+        family=family_of(mission, seen), pending=pending_of(mission),
         paused_by=paused_by(mission), next_step=next_step(mission),
     )  # fmt: skip
 

@@ -11,9 +11,10 @@ from importlib import import_module
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import Q
 
 from missions.models import Mission
-from missions.web.access import visible_missions
+from missions.visibility import seen_by
 from observability import stream
 from observability.console import fragments
 from observability.console.steering import power_of
@@ -49,11 +50,22 @@ def person(viewer: Viewer) -> User | None:
     return User.objects.filter(pk=viewer.user_id, is_active=True).first()
 
 
-def power(viewer: Viewer, mission_id: int) -> str | None:
-    """What kind of viewer this is (`steering.power_of`); None where they may not see this mission now."""
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a viewer may do with a mission (`steering.power_of`), and which others they may see; alike for most."""
+
+    power: str
+    seen: Q
+
+
+def outlook(viewer: Viewer, mission_id: int) -> Outlook | None:
+    """How this viewer looks at the mission; None where they may not see it now."""
     user = person(viewer)
-    found = visible_missions(user).select_related("brief").filter(pk=mission_id).first() if user is not None else None
-    return power_of(user, found) if user is not None and found is not None else None
+    if user is None:
+        return None
+    seen = seen_by(user)
+    found = Mission.objects.filter(seen, pk=mission_id).select_related("brief").first()
+    return Outlook(power_of(user, found), seen) if found is not None else None
 
 
 def addition(mission_id: int, after: str, last_at: dt.datetime | None, view: str, power: str) -> Addition:
@@ -78,15 +90,16 @@ def place(mission_id: int, since: str) -> tuple[str, dt.datetime | None]:
     return text, stream.moment_of(cursor)
 
 
-def surroundings(mission_id: int, power: str) -> dict[str, str]:
-    """The fragments around the rail for one kind of viewer, by name."""
+def surroundings(mission_id: int, viewed: Outlook) -> dict[str, str]:
+    """The fragments around the rail for those who look at it alike, by name."""
     mission = Mission.objects.select_related("brief__started_by", "outcome").get(pk=mission_id)
-    header, effects = fragments.mission_header(mission, oob=True), fragments.effects_ledger(mission, oob=True)
+    header = fragments.mission_header(mission, viewed.seen, oob=True)
+    effects = fragments.effects_ledger(mission, oob=True)
     told = {
         "header": header, "effects": effects, "artifacts": fragments.artifacts(mission, oob=True),
         "timelines": fragments.timelines(mission, oob=True),
     }  # fmt: skip
-    return told | ({"controls": fragments.controls(mission, power, oob=True)} if power else {})
+    return told | ({"controls": fragments.controls(mission, viewed.power, oob=True)} if viewed.power else {})
 
 
 def timeline(mission_id: int) -> int:

@@ -27,7 +27,8 @@ def health(request: SignedInRequest) -> HttpResponse:
     """What the watches found, what does not move, and the last days. For those who see all missions."""
     if not sees_all(request.user):
         raise PermissionDenied
-    return render(request, "observability/health.html", {"health": report.health(), "days": report.days()})
+    told = {"health": report.health(request.user), "days": report.days(request.user)}
+    return render(request, "observability/health.html", told)
 
 
 @require_safe

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from missions.engine import cron, schedules
 from missions.errors import InvalidInput, ScheduleExists, StandfastError, UnknownSchedule
 from missions.models import Mission, Schedule
-from missions.web.access import may_schedule
+from missions.web.access import may_schedule, visible_missions, visible_schedule, visible_schedules
 from observability.console.requests import SignedInRequest
 from observability.console.schedule_form import ScheduleForm
 from observability.console.words import Badge
@@ -68,13 +68,13 @@ def edit(request: SignedInRequest, name: str) -> HttpResponse:
     if not may_schedule(request.user):
         return _not_allowed(request)
     try:
-        schedule = schedules.get(name)
+        schedule = visible_schedule(request.user, name)
     except UnknownSchedule as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=404)
     form = ScheduleForm(request.POST if request.method == "POST" else None, schedule=schedule)
     if request.method == "POST" and _kept(form, lambda: schedules.change(**form.fields_of(), run_as=request.user)):
         return _done(request, f"The schedule “{name}” was changed.")
-    shown = {"form": form, "row": _row(schedule, _missions([schedule]))}
+    shown = {"form": form, "row": _row(schedule, _missions(request, [schedule]))}
     return render(request, "schedules/form.html", shown, status=422 if form.is_bound else 200)
 
 
@@ -94,6 +94,7 @@ def act(request: SignedInRequest, name: str) -> HttpResponse:
 
 
 def _acted(request: SignedInRequest, name: str, verb: str) -> str:
+    visible_schedule(request.user, name)
     match verb:
         case "enable" | "disable":
             schedules.change(name, enabled=verb == "enable", run_as=request.user)
@@ -131,16 +132,16 @@ def _not_allowed(request: SignedInRequest) -> HttpResponse:
 
 
 def _list(request: SignedInRequest) -> HttpResponse:
-    found = list(Schedule.objects.select_related("run_as").order_by("name"))
-    known = _missions(found)
+    found = list(visible_schedules(request.user).select_related("run_as").order_by("name"))
+    known = _missions(request, found)
     context = {"rows": [_row(one, known) for one in found]}
     return render(request, "schedules/list.html#results" if request.htmx else "schedules/list.html", context)
 
 
-def _missions(found: list[Schedule]) -> dict[int, Mission]:
-    """The missions that these schedules started last."""
+def _missions(request: SignedInRequest, found: list[Schedule]) -> dict[int, Mission]:
+    """The missions that these schedules started last, as far as the reader may see them."""
     ids = [one.last_mission for one in found if one.last_mission]
-    return {mission.pk: mission for mission in Mission.objects.filter(pk__in=ids)}
+    return {mission.pk: mission for mission in visible_missions(request.user).filter(pk__in=ids)}
 
 
 def _row(schedule: Schedule, known: dict[int, Mission]) -> Row:

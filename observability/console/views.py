@@ -19,6 +19,7 @@ from missions.engine.controls import REASON_LENGTH
 from missions.engine.registry import all_types
 from missions.errors import UnknownMission
 from missions.models import Mission, State
+from missions.visibility import seen_by
 from missions.web.access import may_start, may_steer, visible_archive, visible_mission
 from observability import stream
 from observability.console import fragments, listing
@@ -64,7 +65,8 @@ def mission(request: SignedInRequest, uid: uuid.UUID) -> HttpResponse:
     except stream.BadCursor as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=400)
     around = {
-        "head": head_of(found), "lines": ledger_of(found), "desk": desk_of(found, power), "power": power,
+        "head": head_of(found, seen_by(request.user)), "lines": ledger_of(found), "desk": desk_of(found, power),
+        "power": power,
         "branches": branches_of(found), "reason_length": REASON_LENGTH, "artifacts": artifacts_of(found),
         "follows": following.follows(request.user, found), "is_mine": found.brief.started_by_id == request.user.pk,
     }  # fmt: skip

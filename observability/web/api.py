@@ -8,14 +8,18 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.contrib.auth.models import User
+from django.db.models import Q
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from approvals.models import Decision
 from missions.models import Mission
+from missions.visibility import seen_by
 from missions.web.access import sees_all, visible_mission
-from missions.web.endpoint import Endpoint
+from missions.web.endpoint import Endpoint, caller
 from missions.web.pagination import limit_of
 from missions.web.problems import problem
 from missions.web.schema import LIMIT, PROBLEMS, listed, text_parameter
@@ -63,7 +67,8 @@ class ObservationsView(Endpoint):
         """
         mission_id, after = chosen(request), request.query_params.get("after", "")
         try:
-            items, following = stream.read(mission_id, after, limit_of(request.query_params))
+            sight = stream.EVERYTHING if mission_id is not None else sight_of(caller(request))
+            items, following = stream.read(mission_id, after, limit_of(request.query_params), sight)
         except stream.BadCursor as error:
             raise problem(400, "bad_cursor", str(error), parameter="after") from error
         results = ObservationSerializer(told([observe(item) for item in items]), many=True).data
@@ -78,6 +83,20 @@ def chosen(request: Request) -> int | None:
     if sees_all(request.user):
         return None
     raise problem(400, "bad_parameter", "Name a mission: you do not see all of them.", parameter="mission")
+
+
+def sight_of(user: User) -> stream.Sight:
+    """What of all missions somebody who oversees them may see, and of the votes beside missions.
+
+    Without a restriction that keeps them from any, missions are not asked for: the rail is read as it lies.
+    """
+    if user.is_superuser:
+        return stream.EVERYTHING
+    seen, beside = seen_by(user), Q(mission_id=None, decision__in=Decision.objects.visible_to(user))
+    if not seen:
+        return stream.Sight(of_votes=Q(mission_id__isnull=False) | beside)
+    known = Q(mission_id__in=Mission.objects.filter(seen).values("pk"))
+    return stream.Sight(of_missions=known, of_votes=known | beside)
 
 
 def uid_of(given: str) -> uuid.UUID:

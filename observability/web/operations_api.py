@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from missions.web.access import sees_all
-from missions.web.endpoint import Endpoint
+from missions.web.endpoint import Endpoint, caller
 from missions.web.pagination import number_of
 from missions.web.problems import problem
 from missions.web.schema import PROBLEMS, listed
@@ -71,7 +71,7 @@ class HealthView(Endpoint):
     def get(self, request: Request) -> Response:
         """Tell what the watches found last, and whether they still watch."""
         _refuse_others(request)
-        return Response(HealthSerializer(report.health()).data)
+        return Response(HealthSerializer(report.health(caller(request))).data)
 
 
 class StatsView(Endpoint):
@@ -88,7 +88,7 @@ class StatsView(Endpoint):
         """List the figures of the last closed days, newest first; all at once."""
         _refuse_others(request)
         days = min(number_of(request.query_params, "days", report.DAYS, low=1), MOST_DAYS)
-        return Response({"results": DailySerializer(report.days(days), many=True).data, "next": None})
+        return Response({"results": DailySerializer(report.days(caller(request), days), many=True).data, "next": None})
 
 
 def _refuse_others(request: Request) -> None:

@@ -15,11 +15,17 @@ function tie(notes) {
   else control.removeAttribute("aria-invalid");
 }
 
-// A button replaces the form, so a check of the form before is not worth its answer any more.
+// A button replaces the form, so a check of the form before is not worth its answer any more. It is not aborted, which
+// htmx would report as an error: its answer is dropped, also where its element has left the page with the old form.
+const overtaken = (checker) => !checker.isConnected || editor().classList.contains("htmx-request");
+function drop(event) {
+  if (overtaken(event.currentTarget)) event.preventDefault();
+}
 document.body.addEventListener("htmx:beforeRequest", (event) => {
-  const checker = document.getElementById("checker");
-  if (event.detail.elt === editor()) htmx.trigger(checker, "htmx:abort");
-  else if (event.detail.elt === checker && editor().classList.contains("htmx-request")) event.preventDefault();
+  const { elt } = event.detail;
+  if (elt.id !== "checker") return;
+  elt.addEventListener("htmx:beforeOnLoad", drop);
+  if (overtaken(elt)) event.preventDefault();
 });
 
 document.body.addEventListener("htmx:oobAfterSwap", ({ detail }) => {

@@ -175,16 +175,34 @@ document.addEventListener("toggle", async ({ target }) => {
   demand();
 }, true);
 
-/** Someone else was faster, or what is asked has changed: what the page still offers would be refused. */
+/** What the page still offers would be refused. */
+function shut(why) {
+  for (const button of Object.values(buttons)) if (button) button.disabled = true;
+  disarm();
+  say(why);
+}
+
+const DRAFT = "What you typed is still here.";
+let claimant = document.querySelector("[data-decision]")?.dataset.claimant;
+
+/** Someone else was faster, what is asked has changed, or its reader may not decide it any more. */
 function keepUp() {
   const now = document.querySelector("[data-decision]");
   if (!now || !form) return;
-  const settled = now.dataset.state !== "open";
-  const stale = now.dataset.digest !== form.elements.digest.value;
-  if (!settled && !stale) return;
-  for (const button of Object.values(buttons)) if (button) button.disabled = true;
-  disarm();
-  say(settled ? "It was settled meanwhile; see the top of the page." : "What is asked has changed; load the page again.");
+  const { state, digest, whyNot } = now.dataset;
+  if (state !== "open") return shut(`It was settled meanwhile; see the top of the page. ${DRAFT}`);
+  if (digest !== form.elements.digest.value) return shut(`What is asked has changed; load the page again. ${DRAFT}`);
+  if (whyNot) return shut(`${whyNot} ${DRAFT}`);
+  if (now.dataset.claimant === claimant) return;
+  claimant = now.dataset.claimant;
+  const own = "own" in now.dataset;
+  say(!claimant ? "Nobody has claimed it now." : own ? "" : `${claimant} has claimed it now; the first answer counts.`);
+}
+
+/** The server shows it to its reader no more: who may see it has changed. */
+function gone({ detail }) {
+  if (!form || !detail.elt.matches("[data-decision]") || detail.xhr.status !== 404) return;
+  shut(`You may not see this any more. ${DRAFT}`);
 }
 
 // -- Wiring ------------------------------------------------------------------------------------------------------------
@@ -215,6 +233,7 @@ for (const box of document.querySelectorAll("[data-keys-switch]")) {
   box.addEventListener("change", () => localStorage.setItem(SWITCH, box.checked ? "on" : "off"));
 }
 for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.body.addEventListener(event, keepUp);
+document.body.addEventListener("htmx:responseError", gone);
 
 demand();
 if (document.querySelector("[data-decision][data-state=open]")) looked("decision");

@@ -18,7 +18,7 @@ from approvals.models import (
     PolicyVersion,
     VersionState,
 )
-from approvals.policies import approving, lifecycle, rights, trail, versions
+from approvals.policies import approving, lifecycle, rights, touching, trail, versions
 from approvals.policies.document import InvalidPolicy
 from approvals.refusals import NotEligible, NotOpen, StaleDigest
 from missions.engine import alarms
@@ -510,10 +510,12 @@ def test_a_submission_lists_the_open_decisions_that_would_be_ruled_on_otherwise(
     two = [{"group": "supervisors", "quorum": 2}]
     more = [ASKS, row("large", "escalate", "double(args.amount) > 500.0", tiers=two)]
     version, decision = submitted(more, paula)
-    assert lifecycle.touched(version) == [large]
+    assert lifecycle.touched(version) == touching.Touched(decisions=(large,))
+    assert touching.touched(version, most=1).count == "at least 1"
     assert str(large.pk) in decision.facts["touches"]
     assert str(small.pk) not in decision.facts["touches"]
-    assert lifecycle.touched(in_force(ASKS, row("other", "deny", "args.x == 'y'", scope={"tool": "none"}))) == []
+    other = in_force(ASKS, row("other", "deny", "args.x == 'y'", scope={"tool": "none"}))
+    assert lifecycle.touched(other) == touching.Touched()
 
 
 def test_a_restored_version_is_a_new_draft_with_the_old_rules(paula, peter):

@@ -104,7 +104,7 @@ class World:
         hook, _ = webhooks.add(owner=self.people["olivia"], name="ops", url="https://8.8.8.8/", events=["*"])
         events.emit("worker.down", sentence="No mission worker is running.")
         spreading.spread_all()
-        return {"webhook_id": [hook.pk], "delivery_id": [webhooks.of_channel(hook)[0].pk]}
+        return {"webhook_id": [hook.pk], "delivery_id": [webhooks.of_channel(hook, self.people["admin"])[0].pk]}
 
     def policy_versions(self, name: str) -> list[int]:
         """One in force, one in review, one draft."""

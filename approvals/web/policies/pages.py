@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from approvals.models import Mode, Policy, PolicyVersion, VersionState
-from approvals.policies import lifecycle, touching, writing
+from approvals.policies import lifecycle, touching, versions, writing
 from approvals.policies.document import InvalidPolicy
 from approvals.policies.rights import may_edit
 from approvals.web.policies import checking, differences, rendering, told
@@ -26,7 +26,10 @@ TOUCHED_SHOWN = 20
 @reads
 def policies_page(request: HttpRequest) -> HttpResponse:
     """The list."""
-    return render(request, "policies/list.html", {"rows": told.listed(), "may_edit": may_edit(request.user)})
+    context = {
+        "rows": told.listed(), "may_edit": may_edit(request.user), "policy_fault": versions.in_force().unreadable,
+    }  # fmt: skip
+    return render(request, "policies/list.html", context)
 
 
 @require_safe
@@ -47,7 +50,7 @@ def show_policy(request: HttpRequest, name: str, *, status: int = 200, form: Any
         "scopes": told.scopes(policy),
         "mode_changes": told.mode_changes(policy), "events": told.events(policy),
         "pending": [
-            {"row": row, "touched": len(lifecycle.touched(row.version))}
+            {"row": row, "touched": lifecycle.touched(row.version)}
             for row in rows if row.version.state in told.OPEN_STATES
         ],
         "modes": [*Mode.choices, (AS_THE_REST, "As the rest (with a scope)")], "may_edit": may_edit(request.user),
@@ -70,12 +73,14 @@ def show_version(
     version = version_of(name, number)
     active = version.policy.versions.filter(state=VersionState.ACTIVE).first()
     waiting = version.state in told.OPEN_STATES
-    touched = lifecycle.touched(version) if waiting else []
+    found = lifecycle.touched(version) if waiting else touching.Touched()
+    shown = touching.shown_to(person(request), found.decisions)
     checked = checking.check(version.rules)
     context = {
         "version": version, "row": told.row(version), "rules": rendering.rows(version.rules, checked),
         "whole": rendering.whole(checked), "active": active if active != version else None, "waiting": waiting,
-        "touched": touching.shown_to(person(request), touched)[:TOUCHED_SHOWN], "touched_count": len(touched),
+        "touched": found, "touched_shown": shown[:TOUCHED_SHOWN],
+        "touched_hidden": len(found.decisions) - len(shown), "touched_more": len(shown) > TOUCHED_SHOWN,
         "may_edit": may_edit(request.user),
         "is_draft": version.state == VersionState.DRAFT, "in_review": version.state == VersionState.IN_REVIEW,
         "in_shadow": version.state == VersionState.SHADOW, "is_old": version.state == VersionState.RETIRED,
