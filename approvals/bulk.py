@@ -68,14 +68,17 @@ def _likeness(decision: Decision) -> tuple[object, ...]:
 
 
 def why_not(decision: Decision) -> str:
-    """Why a decision needs an answer of its own; empty where it may be answered with others."""
+    """Why a decision needs an answer of its own; empty where it may be answered with others.
+
+    That it was settled meanwhile is no reason: the vote on it is refused, and those on the others count.
+    """
     if decision.kind != DecisionKind.ACTION or not decision.tool:
         return "Only actions are answered together."
     if decision.reversibility == "irreversible":
         return "It can not be taken back, so it needs an answer of its own."
     if decision.demands:
         return "Policy wants its evidence looked at, so it needs an answer of its own."
-    return "" if decision.is_open else f"It is settled: {decision.get_state_display().lower()}."
+    return ""
 
 
 def total(decisions: Iterable[Decision]) -> Total:

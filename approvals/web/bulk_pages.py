@@ -19,10 +19,10 @@ from approvals.web.sheet import UNPROCESSABLE, person
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def choose(request: HttpRequest) -> HttpResponse:
-    """What was ticked, with its totals, before anything is decided. A GET leads back to the queue."""
+    """What was ticked and is still open, with its totals, before anything is decided. A GET leads back to the queue."""
     if request.method != "POST":
         return redirect("queue")
-    decisions = _ticked(request)
+    decisions = [decision for decision in _ticked(request) if decision.is_open]
     errors = bulk.mismatches(decisions)
     return _asked(request, decisions, errors, status=UNPROCESSABLE if errors else 200)
 

@@ -157,7 +157,8 @@ class Scene(World):
 
     def budget(self) -> None:
         """It waits for room in a budget, and people are asked."""
-        budget = period_budgets.add(name="spare", counts="effects", amount=Decimal(1), period="day", group="supervisors")
+        wanted = {"counts": "effects", "amount": Decimal(1), "period": "day", "group": "supervisors"}
+        budget = period_budgets.add(name="spare", **wanted)
         account = BudgetAccount.objects.create(budget=budget, starts_at=database_now(), rounds=1, asked=True)
         BudgetWait.objects.create(budget=budget, mission_id=self.hidden.pk, path="a#1", key="k", wants={}, priority=9)
         asking.ask(f"{account.pk}/1", database_now())
