@@ -17,7 +17,7 @@ from django.contrib.auth.models import User
 
 from approvals.models import Mode, Policy, PolicyVersion, VersionState
 from approvals.policies import evaluate, rights, versions
-from approvals.policies.document import InvalidPolicy
+from approvals.policies.document import GOVERNANCE, InvalidPolicy
 from missions.engine.clock import database_now
 from missions.errors import StandfastError
 from missions.governance import EffectClass, Intent, RetrySafety, Ruling, RulingOutcome
@@ -46,14 +46,14 @@ class Approval:
 
 def needed(policy: Policy, what: str, loosens: bool, authors: Collection[int]) -> Approval:
     """The tiers for a change (`what` is rules or mode). Raises ChangeDenied."""
-    ruling = None if policy.name == versions.GOVERNANCE else _ruled(policy, what, loosens)
+    ruling = None if policy.name == GOVERNANCE else _ruled(policy, what, loosens)
     if ruling is not None and ruling.outcome is RulingOutcome.DENY:
         raise ChangeDenied(ruling.reason)
     if ruling is not None and ruling.outcome is RulingOutcome.ESCALATE:
         return Approval(
             tiers=ruling.tiers, policy_version=ruling.policy_version, rules=ruling.rules, reason=ruling.reason
         )
-    if loosens or policy.name == versions.GOVERNANCE:
+    if loosens or policy.name == GOVERNANCE:
         return Approval(tiers=_higher(authors), reason="It loosens the policy, so two people of higher rank decide.")
     reason = "A change of a policy takes effect when someone else approves it."
     return Approval(tiers=(_tier(rights.EDITORS, 1),), reason=reason)
@@ -62,7 +62,7 @@ def needed(policy: Policy, what: str, loosens: bool, authors: Collection[int]) -
 def _ruled(policy: Policy, what: str, loosens: bool) -> Ruling | None:
     """What `governance` says; None where none of its rules speaks of it, or none can be read."""
     found = PolicyVersion.objects.filter(
-        policy__name=versions.GOVERNANCE, policy__mode=Mode.ENFORCE, state=VersionState.ACTIVE
+        policy__name=GOVERNANCE, policy__mode=Mode.ENFORCE, state=VersionState.ACTIVE
     ).first()
     if found is None:
         return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -19,6 +19,8 @@ from approvals.policies.rules import Rule
 from approvals.policies.shapes import PolicyShape, RuleShape
 from missions.engine import codec
 from missions.errors import StandfastError
+
+GOVERNANCE: Final = "governance"  # the policy that says who decides on policies; it rules on nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class Document:
 def check(data: Any, source: str = "policy") -> Document:
     """Check a policy that is about to be saved, the cost of its conditions included. Raises InvalidPolicy."""
     document = parse(data, source)
-    problems = list(_slow(document, source))
+    problems = [*_slow(document, source), *_without_effect(document, source)]
     if problems:
         raise InvalidPolicy(problems)
     return document
@@ -134,3 +136,12 @@ def _slow(document: Document, source: str) -> Iterator[Problem]:
         if seconds:
             message = f"It takes {seconds * 1000:.0f} ms on large arguments; the limit is 10 ms."
             yield Problem(source=f"{source}: {document.name}", rule=rule.name, field="when", message=message)
+
+
+def _without_effect(document: Document, source: str) -> Iterator[Problem]:
+    """What a rule about policies can not demand; kept silently, its author would rely on it."""
+    for rule in document.rules if document.name == GOVERNANCE else ():
+        for field, is_set in (("evidence", rule.evidence), ("hold", rule.hold_seconds)):
+            if is_set:
+                message = f"A change of a policy knows no `{field}`: it is for actions of missions."
+                yield Problem(source=f"{source}: {document.name}", rule=rule.name, field=field, message=message)

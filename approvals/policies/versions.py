@@ -20,7 +20,7 @@ from django.db.models import Q
 
 from approvals.models import Mode, Policy, PolicyVersion, VersionState
 from approvals.policies import document, trail
-from approvals.policies.document import Document, InvalidPolicy, Problem
+from approvals.policies.document import GOVERNANCE, Document, InvalidPolicy, Problem
 from approvals.policies.modes import Modes
 from approvals.policies.rules import Table
 from approvals.policies.trail import Via
@@ -33,7 +33,6 @@ from missions.models.fields import DatabaseNow
 logger = logging.getLogger(__name__)
 
 NO_TIME: Final = dt.datetime.min.replace(tzinfo=dt.UTC)  # where no table is in force, nobody reads the clock
-GOVERNANCE: Final = "governance"  # the policy that says who decides on policies; it rules on nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

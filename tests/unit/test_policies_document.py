@@ -156,6 +156,16 @@ def test_a_condition_that_takes_too_long_is_named():
     assert problem.startswith("refunds.yaml: refunds: rule slow: when: It takes ")
 
 
+def test_a_rule_about_policies_can_not_demand_what_only_actions_know():
+    rule = row("all", "escalate", tiers=[TIER], hold="1h", evidence=[{"source": "orders.get"}])
+    problems = problems_of(policy(rule, name="governance"))
+    assert problems == [
+        f"refunds.yaml: governance: rule all: {field}: A change of a policy knows no `{field}`: it is for actions of"
+        " missions." for field in ("evidence", "hold")
+    ]  # fmt: skip
+    assert document.check(policy(rule)).rules
+
+
 def test_the_digest_is_that_of_the_rules_alone():
     one, other = policy(row("a", "deny")), policy({"effect": "deny", "name": "a"}, mode="shadow")
     assert document.check(one).digest == document.check(other).digest
