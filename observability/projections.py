@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from missions.errors import refusal_verdicts
 from observability import told_by_engine, told_by_people, told_by_tools
 from observability.rail import RailItem
 from observability.telling import Telling
@@ -138,12 +139,9 @@ def _decided(payload: dict[str, Any]) -> Telling:
 
 def _completed(payload: dict[str, Any]) -> Telling:
     verdict = phrase(str(payload.get("verdict") or "none").replace("_", " "))
-    refused = str(payload.get("verdict")) in REFUSALS
+    refused = str(payload.get("verdict")) in refusal_verdicts()
     return Telling(f"Verdict: {verdict}.", detail=sentence(payload.get("summary") or ""), strong=True,
                    tone="warn" if refused else "ok", icon="flag")  # fmt: skip
-
-
-REFUSALS = {"denied", "rejected", "expired", "refused"}
 
 
 def _failed(payload: dict[str, Any]) -> Telling:

@@ -11,7 +11,7 @@ import datetime as dt
 import uuid
 from collections.abc import Sequence
 
-from missions.errors import InvalidInput, Refusal
+from missions.errors import InvalidInput, refusal_verdicts
 from missions.models import Child, Dependency, Mission, Outcome, State
 from missions.models.fields import DatabaseNow
 
@@ -96,12 +96,4 @@ def ended_as(mission: Mission) -> str:
     if mission.state != State.COMPLETED:
         return str(mission.state)
     verdict = Outcome.objects.filter(mission_id=mission.pk).values_list("verdict", flat=True).first()
-    return REFUSED if verdict in _refusals() else str(mission.state)
-
-
-def _refusals() -> set[str]:
-    """The verdicts that unhandled refusals leave."""
-    kinds: list[type[Refusal]] = [Refusal]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    return {kind.verdict for kind in kinds}
+    return REFUSED if verdict in refusal_verdicts() else str(mission.state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -17,8 +16,9 @@ from missions.authoring import ChangesRequested, Context, Rejected, ToolCall, Ve
 from missions.engine import feed, history
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
+from missions.governance import Ruling, RulingOutcome
 from missions.models import Effect, Kind, Mission
-from tests import live_worker
+from tests import live_worker, shop
 from tests.decisions import FINANCE, SUPERVISORS, answers, opened, waiting_mission
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -211,6 +211,18 @@ def test_changes_that_are_asked_for_reach_the_author_with_their_reason(sam):
     assert (run.outcome.verdict, run.outcome.summary) == ("changes", "Split it. (wrong_details)")
 
 
+def test_changes_that_no_author_handles_are_the_verdict_and_no_failure(sam, olivia):
+    shop.policy()
+    with live_worker.worker():
+        decision = shop.asked(shop.begun(olivia))
+        votes.cast(
+            decision.pk, sam, "request_changes", decision.digest, comment="Name the invoice.", channel="api",
+        )
+        run = live_worker.ended(decision.mission)
+    told = (run.state, run.outcome.verdict, run.outcome.summary)
+    assert told == ("completed", "changes_requested", "Changes requested: Name the invoice.")
+
+
 def test_a_question_is_answered_by_option_text_and_form_and_may_be_declined(sam):
     with live_worker.worker():
         run, _ = start("inquire", {})
@@ -319,17 +331,11 @@ def test_a_held_approval_runs_by_the_workers_alarm_and_not_before(sam, clock):
 
 
 def test_the_hold_of_a_ruling_is_the_decisions(sam):
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Held:
-        outcome: Any
-        reason: str = "Slow."
-        policy_version: str = ""
-        rules: tuple[str, ...] = ()
-        tiers: tuple[dict[str, Any], ...] = (SUPERVISORS,)
-        hold_seconds: float = 90.0
-        evidence: tuple[dict[str, Any], ...] = ({"source": "orders.get"},)
-
-    decision = opened(waiting_mission(), ruling=Held(outcome="escalate"))
+    ruling = Ruling(
+        outcome=RulingOutcome.ESCALATE, reason="Slow.", tiers=(SUPERVISORS,), hold_seconds=90.0,
+        evidence=({"source": "orders.get"},),
+    )  # fmt: skip
+    decision = opened(waiting_mission(), ruling=ruling)
     assert (decision.hold_seconds, decision.demands) == (90.0, [{"source": "orders.get"}])
 
 
