@@ -15,6 +15,7 @@ from missions.engine.branches import Wait
 from missions.engine.codec import load
 from missions.engine.run import Run
 from missions.governance import Answer, Choice, DecisionRequest, Intent, Json, Ruling, gate
+from missions.tools.spec import ToolSpec
 
 
 def intent_of(run: Run, *, tool: str, args: Json, **more: Any) -> Intent:
@@ -23,6 +24,14 @@ def intent_of(run: Run, *, tool: str, args: Json, **more: Any) -> Intent:
     return Intent(
         mission_uid=claimed.uid, mission_type=claimed.type, mission_title=claimed.title,
         owner_id=claimed.started_by_id, tool=tool, args=args, clearance=run.clearance, **more,
+    )
+
+
+def action_of(run: Run, spec: ToolSpec, args: Json) -> Intent:
+    """The call of a tool as governance sees it."""
+    return intent_of(
+        run, tool=spec.name, args=args, effect_class=spec.effect, retry_safety=spec.retry_safety,
+        reversible=bool(spec.compensate), data_class=spec.data_class,
     )
 
 

@@ -161,11 +161,7 @@ class ToolRun:
     @property
     def intent(self) -> Intent:
         """The action as governance sees it."""
-        spec = self.spec
-        return asking.intent_of(
-            self.run, tool=spec.name, args=self.args, effect_class=spec.effect, retry_safety=spec.retry_safety,
-            reversible=bool(spec.compensate), data_class=spec.data_class,
-        )
+        return asking.action_of(self.run, self.spec, self.args)
 
     @property
     def sentence(self) -> str:
@@ -221,8 +217,6 @@ class ToolRun:
     def deadline(self) -> dt.datetime:
         """When a call that starts now is given up."""
         return self.run.clock.now() + dt.timedelta(seconds=self.spec.timeout_seconds)
-
-    # -- The call ------------------------------------------------------------------------------------------------------
 
     async def _call(self) -> None:
         lost = self.run.claimed.suspect and not self.progress.cleared  # in what a restored backup forgot

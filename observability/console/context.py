@@ -23,7 +23,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "section": request.path_info.strip("/").partition("/")[0],
         "queue_open": SimpleLazyObject(lambda: open_for(user)),
         "may_schedule": SimpleLazyObject(lambda: held_by(user, SCHEDULE, groups)),
-        "may_read_policies": SimpleLazyObject(lambda: held_by(user, SEE_ALL, groups)),
+        "sees_all": SimpleLazyObject(lambda: held_by(user, SEE_ALL, groups)),
         "frozen": SimpleLazyObject(freezing.current),
         "stopped": SimpleLazyObject(stops.in_force),
         "user_groups": SimpleLazyObject(lambda: ", ".join(groups)),
