@@ -9,13 +9,13 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from approvals import looks, quorum
-from approvals.models import Decision, DecisionKind, Vote, VoteVerdict
+from approvals.models import Decision, DecisionKind, ReasonCode, Vote, VoteVerdict
 from missions.engine import codec
 from missions.errors import InvalidInput, StandfastError
 from missions.governance import Json
 from missions.tools.arguments import SchemaArguments
 
-COMMENT_LENGTH, REFERENCE_LENGTH, REASON_LENGTH = 4000, 200, 50
+COMMENT_LENGTH, REFERENCE_LENGTH, CHOICE_LENGTH = 4000, 200, 50
 ANSWER_LENGTH = 4000  # characters of a free text
 ANSWER_BYTES = 64 * 1024  # of an answer by a schema
 CONSOLE = "console"  # the channel of votes from the pages
@@ -52,12 +52,14 @@ def terms_of(vote: Vote) -> tuple[Any, ...]:
 
 def errors(decision: Decision, ballot: Ballot) -> Errors:
     """What is missing, too long or does not fit, as {field, message}."""
-    limits = (("comment", COMMENT_LENGTH), ("reason_code", REASON_LENGTH), ("reference", REFERENCE_LENGTH))
+    limits = (("comment", COMMENT_LENGTH), ("reference", REFERENCE_LENGTH))
     for field, limit in limits:
         if len(getattr(ballot, field)) > limit:
             yield {"field": field, "message": f"At most {limit:,} characters."}
         if "\x00" in getattr(ballot, field):
             yield {"field": field, "message": "NUL bytes can not be kept."}
+    if ballot.reason_code and ballot.reason_code not in ReasonCode.values:
+        yield {"field": "reason_code", "message": f"One of {', '.join(ReasonCode.values)}."}
     if ballot.verdict not in VoteVerdict.values:
         yield {"field": "verdict", "message": f"One of {', '.join(VoteVerdict.values)}."}
     elif ballot.verdict != VoteVerdict.APPROVE:

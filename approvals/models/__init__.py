@@ -1,7 +1,7 @@
 """The tables of governance: policies, decisions, tiers, votes, delegations, calendars, and what is told outside."""
 
 from approvals.models.calendar import Calendar, Holiday
-from approvals.models.decision import Decision, DecisionKind, DecisionState, Vote, VoteVerdict
+from approvals.models.decision import Decision, DecisionKind, DecisionState, ReasonCode, Vote, VoteVerdict
 from approvals.models.delegation import Delegation, DelegationFact, Profile
 from approvals.models.outbound import (
     Channel,
@@ -26,6 +26,6 @@ __all__ = [
     "Calendar", "Change", "Channel", "Comment", "Decision", "DecisionKind", "DecisionState", "Delegation",
     "DelegationFact", "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External",
     "Follower", "Holiday", "Look", "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent",
-    "PolicyVersion", "Profile", "Replay", "ReplayDifference", "ReplayPart", "Retraction", "Seen", "Tier",
-    "TierApprover", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
+    "PolicyVersion", "Profile", "ReasonCode", "Replay", "ReplayDifference", "ReplayPart", "Retraction", "Seen",
+    "Tier", "TierApprover", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
 ]

@@ -213,6 +213,17 @@ class VoteVerdict(models.TextChoices):
     REQUEST_CHANGES = "request_changes", "Request changes"
 
 
+class ReasonCode(models.TextChoices):
+    """Why a person did not approve, for who counts; the comment says it in words."""
+
+    WRONG_DETAILS = "wrong_details", "The details are wrong"
+    MISSING_EVIDENCE = "missing_evidence", "Evidence is missing"
+    AGAINST_POLICY = "against_policy", "It is against the rules"
+    DUPLICATE = "duplicate", "It was done already"
+    NOT_NEEDED = "not_needed", "It is not needed"
+    OTHER = "other", "Something else"
+
+
 class Vote(models.Model):
     """One person's answer to one digest; append-only by trigger."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from approvals import ballots, bulk, comments
-from approvals.models import Seen, VoteVerdict
+from approvals.models import ReasonCode, Seen, VoteVerdict
 from missions.web.serializers import Body, Text, Whole
 
 
@@ -64,7 +64,9 @@ class BulkVotesBody(Body):
     items = serializers.ListField(child=BulkVoteItem(), allow_empty=False, max_length=bulk.MOST)
     count = Whole(help_text="How many they are; has to agree.")
     verdict = serializers.ChoiceField(choices=VoteVerdict.choices)
-    reason_code = Text(max_length=ballots.REASON_LENGTH, required=False, allow_blank=True, default="")
+    reason_code = serializers.ChoiceField(
+        choices=ReasonCode.choices, required=False, allow_blank=True, default="", help_text="Of a refusal."
+    )
     comment = Text(max_length=ballots.COMMENT_LENGTH, required=False, allow_blank=True, default="")
 
 

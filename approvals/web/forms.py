@@ -22,7 +22,7 @@ class VoteForm(forms.Form):
 
     verdict = forms.ChoiceField(choices=VoteVerdict.choices)
     digest = forms.CharField(max_length=64)
-    choice = forms.CharField(required=False, max_length=ballots.REASON_LENGTH)
+    choice = forms.CharField(required=False, max_length=ballots.CHOICE_LENGTH)
     reason_code = forms.ChoiceField(required=False, choices=[("", "No reason chosen"), *words.REASONS.items()])
     comment = forms.CharField(required=False, max_length=ballots.COMMENT_LENGTH)
     reference = forms.CharField(required=False, max_length=ballots.REFERENCE_LENGTH)

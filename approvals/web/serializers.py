@@ -11,7 +11,17 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from approvals import ballots
-from approvals.models import Decision, DecisionKind, DecisionState, OnExpiry, Tier, TierState, Vote, VoteVerdict
+from approvals.models import (
+    Decision,
+    DecisionKind,
+    DecisionState,
+    OnExpiry,
+    ReasonCode,
+    Tier,
+    TierState,
+    Vote,
+    VoteVerdict,
+)
 from approvals.quorum import may_vote, standing, tally
 from approvals.roll import Roll
 from approvals.web import dossier
@@ -29,7 +39,9 @@ class VoteBody(Body):
         max_length=150, required=False, allow_blank=True, default="",
         help_text="The open tier that is meant; by default the first that you may vote in.",
     )
-    reason_code = Text(max_length=ballots.REASON_LENGTH, required=False, allow_blank=True, default="")
+    reason_code = serializers.ChoiceField(
+        choices=ReasonCode.choices, required=False, allow_blank=True, default="", help_text="Of a refusal."
+    )
     comment = Text(
         max_length=ballots.COMMENT_LENGTH, required=False, allow_blank=True, default="",
         help_text="Needed to reject and to request changes.",

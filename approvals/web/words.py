@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from approvals.models import DecisionKind, DecisionState, OnExpiry, VoteVerdict
+from approvals.models import DecisionKind, DecisionState, OnExpiry, ReasonCode, VoteVerdict
 
 
 def plain(text: str) -> str:
@@ -107,8 +107,4 @@ AFTER_TIME: dict[str, str] = {
     OnExpiry.REJECT: "then it expires and the action does not happen",
     OnExpiry.ESCALATE: "then the next tier is asked", OnExpiry.HOLD: "it stays open after that",
 }  # fmt: skip
-REASONS: dict[str, str] = {
-    "wrong_details": "The details are wrong", "missing_evidence": "Evidence is missing",
-    "against_policy": "It is against the rules", "duplicate": "It was done already", "not_needed": "It is not needed",
-    "other": "Something else",
-}  # fmt: skip
+REASONS: dict[str, str] = {str(value): str(label) for value, label in ReasonCode.choices}

@@ -187,6 +187,7 @@ def test_a_vote_can_not_be_taken_back(sam):
 @pytest.mark.parametrize(
     ("verdict", "fields", "field"),
     [
+        ("reject", {"comment": "No.", "reason_code": "mood"}, "reason_code"),
         ("reject", {}, "comment"), ("request_changes", {"comment": "  "}, "comment"), ("maybe", {}, "verdict"),
         ("approve", {"comment": "x" * 4001}, "comment"), ("approve", {"reference": "x" * 201}, "reference"),
         ("approve", {"comment": "a\x00b"}, "comment"),
