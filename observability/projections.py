@@ -169,6 +169,7 @@ TELLERS: dict[str, tuple[Lane, str, Teller]] = {
     "ruling": (Lane.ENGINE, "shield", told_by_people.ruling),
     "asked": (Lane.HUMAN, "people", told_by_people.asked),
     "vote": (Lane.HUMAN, "person", told_by_people.vote),
+    "retraction": (Lane.HUMAN, "person", told_by_people.retraction),
     "answered": (Lane.HUMAN, "people", told_by_people.answered),
     "intent": (Lane.EFFECT, "effect", told_by_tools.intent),
     "doubt": (Lane.EFFECT, "question", told_by_tools.doubt),

@@ -26,6 +26,7 @@ class Source(IntEnum):
     JOURNAL = 0  # the mission's journal; the id is its seq
     VOTE = 1  # a person's vote; the id is its row's
     TAKEOVER = 2  # a mission was freed from a dead worker; the id is its row's
+    RETRACTION = 3  # a vote was taken back while its approval was held; the id is its row's
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,7 +58,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RailItem:
-    """One thing that happened. `kind` is the journal's, or `vote`, or `takeover`; `seq` is None outside the journal."""
+    """One thing that happened. `kind` is the journal's, or else `vote`, `retraction` or `takeover`, without `seq`."""
 
     cursor: Cursor
     mission_id: int | None

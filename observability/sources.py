@@ -1,4 +1,4 @@
-"""The three append-only tables that the rail merges, as rail items: journal, votes, takeovers.
+"""The append-only tables that the rail merges, as rail items: journal, votes, votes taken back, takeovers.
 
 Owns how each is filtered by position and turned into items. Reads only; the order across sources is `stream`'s.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import BigIntegerField, Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from approvals.models import Tier, Vote, VoteVerdict
+from approvals.models import Retraction, Tier, Vote, VoteVerdict
 from missions.engine import history
 from missions.models import Entry, Takeover
 from observability.rail import Cursor, RailItem, Source
@@ -55,6 +55,12 @@ def votes() -> QuerySet[Any]:
     )
 
 
+def retractions() -> QuerySet[Any]:
+    """Votes that were taken back, with what their sentence needs; `place` as that of `votes`."""
+    rows = Retraction.objects.select_related("vote__voter", "vote__decision")
+    return rows.annotate(place=Coalesce("mission_id", 0, output_field=BigIntegerField()))
+
+
 def from_journal(rows: list[Entry]) -> list[RailItem]:
     """Entries as items; one statement more where payloads lie in the store."""
     return [
@@ -84,6 +90,21 @@ def from_votes(rows: list[Any]) -> list[RailItem]:
             },
         )
         for vote in rows
+    ]  # fmt: skip
+
+
+def from_retractions(rows: list[Any]) -> list[RailItem]:
+    """Votes taken back, as `retractions` annotates them, as items."""
+    return [
+        RailItem(
+            cursor=Cursor(row.tx, Source.RETRACTION, row.place, row.pk), mission_id=row.mission_id, kind="retraction",
+            at=row.at, path=row.vote.decision.path, timeline=row.vote.timeline,
+            payload={
+                "decision": str(row.vote.decision_id), "sentence": row.vote.decision.sentence,
+                "voter": row.vote.voter.get_username(), "reason": row.reason,
+            },
+        )
+        for row in rows
     ]  # fmt: skip
 
 

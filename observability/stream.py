@@ -14,10 +14,19 @@ from typing import Any, NamedTuple
 from django.db import connection
 from django.db.models import Q
 
-from approvals.models import Vote
+from approvals.models import Retraction, Vote
 from missions.models import Entry, Takeover
 from observability.rail import BadCursor, Cursor, RailItem, Source
-from observability.sources import from_journal, from_takeovers, from_votes, journal_after, lies_after, votes
+from observability.sources import (
+    from_journal,
+    from_retractions,
+    from_takeovers,
+    from_votes,
+    journal_after,
+    lies_after,
+    retractions,
+    votes,
+)
 
 __all__ = ["BadCursor", "Cursor", "RailItem", "Tail", "cursor_at", "earlier", "moment_of", "read", "tail"]
 PAGE = 200
@@ -40,6 +49,29 @@ class Sight(NamedTuple):
 
 
 EVERYTHING = Sight()
+
+
+class Rows(NamedTuple):
+    """What was read of each source, each in its order."""
+
+    entries: list[Entry]
+    votes: list[Any]
+    freed: list[Takeover]
+    retractions: list[Any]
+
+    def items(self, below: int) -> list[RailItem]:
+        """Those of transactions below a bound, as items in the rail's order."""
+        found = [
+            *from_journal([row for row in self.entries if row.tx < below]),
+            *from_votes([row for row in self.votes if row.tx < below]),
+            *from_takeovers([row for row in self.freed if row.tx < below]),
+            *from_retractions([row for row in self.retractions if row.tx < below]),
+        ]
+        return sorted(found, key=lambda item: item.cursor)
+
+    def reach(self, bound: int) -> bool:
+        """Whether some are of transactions that may not have ended."""
+        return any(row.tx >= bound for rows in self for row in rows)
 
 
 def read(
@@ -82,6 +114,8 @@ def moment_of(cursor: Cursor) -> dt.datetime | None:
         return entries.values_list("recorded_at", flat=True).first()
     if cursor.source is Source.VOTE:
         return Vote.objects.filter(pk=cursor.id).values_list("cast_at", flat=True).first()
+    if cursor.source is Source.RETRACTION:
+        return Retraction.objects.filter(pk=cursor.id).values_list("at", flat=True).first()
     return Takeover.objects.filter(pk=cursor.id).values_list("freed_at", flat=True).first()
 
 
@@ -96,21 +130,18 @@ def earlier(mission_id: int, before: str = "", limit: int = PAGE) -> tuple[list[
     took = list(rows[: limit + 1])
     since = took[-1].tx if len(took) > limit else 0
     beside = Q(mission_id=mission_id, tx__lt=bound, tx__gte=since)
-    items = sorted(
-        [*from_journal(took), *from_votes(list(votes().filter(beside))),
-         *from_takeovers(list(Takeover.objects.filter(beside)))],
-        key=lambda item: item.cursor,
-    )  # fmt: skip
-    kept = [item for item in items if end is None or item.cursor < end]
+    others = [list(rows.filter(beside)) for rows in (votes(), Takeover.objects, retractions())]
+    kept = [item for item in Rows(took, *others).items(bound) if end is None or item.cursor < end]
     return kept[-limit:], len(kept) > limit
 
 
 def _tail_of_one(mission_id: int, after: Cursor | None, bound: int, limit: int) -> Tail:
     beside = Q(mission_id=mission_id)
-    rows = list(journal_after(mission_id, after)[: limit + 1])
-    new_votes = votes().filter(beside & lies_after(after, Source.VOTE, mission="place")).order_by("tx", "pk")
-    freed = Takeover.objects.filter(beside & lies_after(after, Source.TAKEOVER)).order_by("tx", "pk")
-    return _merged(rows, list(new_votes[: limit + 1]), list(freed[: limit + 1]), after, bound, limit)
+    cast = votes().filter(beside & lies_after(after, Source.VOTE, mission="place"))
+    freed = Takeover.objects.filter(beside & lies_after(after, Source.TAKEOVER))
+    back = retractions().filter(beside & lies_after(after, Source.RETRACTION, mission="place"))
+    others = [list(rows.order_by("tx", "pk")[: limit + 1]) for rows in (cast, freed, back)]
+    return _merged(Rows(list(journal_after(mission_id, after)[: limit + 1]), *others), after, bound, limit)
 
 
 def _tail_of_all(after: Cursor | None, bound: int, limit: int, sight: Sight) -> Tail:
@@ -130,25 +161,20 @@ def _window(after: Cursor | None, end: int, limit: int, sight: Sight) -> Tail:
     rows = Entry.objects.filter(known & lies_after(after, Source.JOURNAL, "seq")).order_by("tx", "mission_id", "seq")
     if after is not None:
         rows = rows.filter(tx__gte=after.tx)  # what the BRIN index understands
-    voted = votes().filter(below & sight.of_votes & lies_after(after, Source.VOTE, mission="place"))
-    vote_rows = voted.order_by("tx", "place", "pk")
-    freed = Takeover.objects.filter(known & lies_after(after, Source.TAKEOVER)).order_by("tx", "mission_id", "pk")
-    return _merged(list(rows[:limit]), list(vote_rows[:limit]), list(freed[:limit]), after, end, limit)
+    cast = votes().filter(below & sight.of_votes & lies_after(after, Source.VOTE, mission="place"))
+    freed = Takeover.objects.filter(known & lies_after(after, Source.TAKEOVER))
+    back = retractions().filter(below & lies_after(after, Source.RETRACTION, mission="place"))
+    if sight.of_votes:
+        back = back.filter(vote__in=Vote.objects.filter(sight.of_votes))
+    found = Rows(
+        list(rows[:limit]), list(cast.order_by("tx", "place", "pk")[:limit]),
+        list(freed.order_by("tx", "mission_id", "pk")[:limit]), list(back.order_by("tx", "place", "pk")[:limit]),
+    )  # fmt: skip
+    return _merged(found, after, end, limit)
 
 
-def _merged(
-    rows: list[Entry], vote_rows: list[Any], freed: list[Takeover], after: Cursor | None, bound: int, limit: int
-) -> Tail:
+def _merged(found: Rows, after: Cursor | None, bound: int, limit: int) -> Tail:
     """One page in order; rows of unsettled transactions are left for later."""
-    unsettled = [row for row in (*rows, *vote_rows, *freed) if row.tx >= bound]
-    items = sorted(
-        [
-            *from_journal([row for row in rows if row.tx < bound]),
-            *from_votes([row for row in vote_rows if row.tx < bound]),
-            *from_takeovers([row for row in freed if row.tx < bound]),
-        ],
-        key=lambda item: item.cursor,
-    )
-    page = items[:limit]
+    page = found.items(bound)[:limit]
     last = page[-1].cursor if page else after
-    return Tail(page, str(last) if last else "", bool(unsettled))
+    return Tail(page, str(last) if last else "", found.reach(bound))

@@ -67,6 +67,15 @@ def vote(payload: Json) -> Telling:
     return Telling(text, detail=_reasons(payload), tone=tone, icon=icon, actor=who)
 
 
+def retraction(payload: Json) -> Telling:
+    """Somebody took their approval back before anything was done on it."""
+    who, reason = clean(payload.get("voter") or "Somebody", 150), clean(payload.get("reason") or "")
+    return Telling(
+        f"{who} took the approval back; nothing was done on it.", detail=f"“{reason}”" if reason else "",
+        tone="warn", icon="undo", actor=who,
+    )  # fmt: skip
+
+
 def _edited(payload: Json) -> Telling:
     who = clean(payload.get("voter") or "Somebody", 150)
     text = f"{who} changed what is asked; others decide on it."

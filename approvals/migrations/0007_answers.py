@@ -163,6 +163,14 @@ class Migration(migrations.Migration):
             field=models.FloatField(help_text="From the voter's first look at this digest to the vote.", null=True),
         ),
         migrations.AddIndex(
+            model_name='retraction',
+            index=models.Index(fields=['mission_id', 'tx'], name='retraction_mission'),
+        ),
+        migrations.AddIndex(
+            model_name='retraction',
+            index=models.Index(fields=['tx'], name='retraction_tx'),
+        ),
+        migrations.AddIndex(
             model_name='decision',
             index=models.Index(condition=models.Q(('state', 'open')), fields=['kind', 'due_at', 'id'], name='decision_open_kind'),
         ),

@@ -66,5 +66,11 @@ class Retraction(models.Model):
     reason = models.TextField(blank=True)
     at = models.DateTimeField(db_default=DatabaseNow())
 
+    class Meta:
+        indexes = [
+            models.Index(fields=["mission_id", "tx"], name="retraction_mission"),
+            models.Index(fields=["tx"], name="retraction_tx"),
+        ]
+
     def __str__(self) -> str:
         return f"{self.vote} taken back"

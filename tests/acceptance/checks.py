@@ -94,10 +94,11 @@ def still_waiting(facts: Facts, workers: int) -> list[str]:
 
 
 def missing_on_the_rail(facts: Facts) -> list[str]:
-    """Entries, votes and takeovers that are not exactly once, in order, on the rail of all and on their mission's."""
+    """What is not exactly once, in order, on the rail of all and on that of its mission."""
     happened = [(e["tx"], Source.JOURNAL, e["mission_id"], e["seq"]) for e in facts["entries"]]
     happened += [(v["tx"], Source.VOTE, v["mission_id"], v["id"]) for v in facts["votes"]]
     happened += [(t["tx"], Source.TAKEOVER, t["mission_id"], t["id"]) for t in facts["takeovers"]]
+    happened += [(r["tx"], Source.RETRACTION, r["mission_id"], r["id"]) for r in facts["retractions"]]
     happened.sort()
     wrong = _differing("all missions", happened, [tuple(item) for item in facts["rail"]])
     for mission, items in facts["rails"].items():

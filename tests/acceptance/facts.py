@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from approvals.models import Decision, DecisionState, Vote
+from approvals.models import Decision, DecisionState, Retraction, Vote
 from missions.engine import history
 from missions.models import Alarm, Effect, Entry, Mission, Signal, Takeover, Worker
 from missions.models.fields import DatabaseNow
@@ -58,6 +58,7 @@ def _rail(mission_id: int | None = None) -> list[list[int]]:
 FACTS: dict[str, Callable[[], Any]] = {
     "missions": _missions,
     "entries": _entries,
+    "retractions": lambda: list(Retraction.objects.values("id", "tx", "mission_id")),
     "votes": lambda: list(Vote.objects.values("id", "tx", "mission_id", "decision_id", "voter__username")),
     "takeovers": lambda: list(Takeover.objects.values()),
     "effects": lambda: list(Effect.objects.values("mission_id", "path", "generation", "key", "state", "tool")),

@@ -7,13 +7,16 @@ import itertools
 import psycopg
 import pytest
 from django.contrib.auth.models import User
+from django.db.models import Q
 
+from approvals import holding, votes
+from approvals.models import Decision
 from missions.engine import codec
 from missions.engine.dsn import conninfo
 from missions.models import Kind, Mission
 from observability import stream
 from observability.rail import BadCursor, Cursor, RailItem, Source
-from tests import parcels, rail
+from tests import decisions, parcels, rail
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -173,12 +176,27 @@ def test_what_is_no_cursor_is_refused(story: Mission) -> None:
 
 def test_a_quiet_tail_costs_few_statements(story: Mission, django_assert_max_num_queries: object) -> None:
     end = str(whole(story)[-1].cursor)
-    with django_assert_max_num_queries(4):  # type: ignore[operator]
+    with django_assert_max_num_queries(5):  # type: ignore[operator]
         assert stream.tail(story.pk, end) == stream.Tail([], end, False)
 
 
 def test_a_cursor_of_a_vote_finds_the_journal_after_it(story: Mission) -> None:
-    votes = [item for item in whole(story) if item.cursor.source is Source.VOTE]
-    items, _ = stream.read(story.pk, str(votes[0].cursor))
+    cast = [item for item in whole(story) if item.cursor.source is Source.VOTE]
+    items, _ = stream.read(story.pk, str(cast[0].cursor))
     assert [item.kind for item in items[:3]] == ["takeover", "vote", "answered"]
-    assert Cursor.parse(str(votes[0].cursor)) == votes[0].cursor
+    assert Cursor.parse(str(cast[0].cursor)) == cast[0].cursor
+
+
+def test_a_vote_that_is_taken_back_is_on_the_rail(olivia: User, sam: User) -> None:
+    mission = rail.running(olivia)
+    decision = decisions.opened(mission)
+    Decision.objects.filter(pk=decision.pk).update(hold_seconds=60)
+    votes.cast(decision.pk, sam, "approve", decision.digest, channel="api")
+    holding.undo(decision.pk, sam, "I misread it.")
+    for items in (whole(mission), stream.read(None)[0], stream.earlier(mission.pk)[0]):
+        back = items[-1]
+        assert (back.kind, back.payload["reason"], items[-2].kind) == ("retraction", "I misread it.", "vote")
+    assert stream.moment_of(back.cursor) == back.at
+    assert stream.read(mission.pk, str(back.cursor)) == ([], str(back.cursor))
+    nobody = stream.Sight(of_missions=Q(pk__in=[]), of_votes=Q(mission_id=0))
+    assert stream.read(None, sight=nobody)[0] == []

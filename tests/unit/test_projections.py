@@ -91,6 +91,7 @@ SENTENCES = [
     (item("failed", **TROUBLE), "The mission failed. What it had done stands; nothing more will happen."),
     (item("cancelled", reason="Ordered twice", by="olivia"), "olivia cancelled the mission."),
     (item("paused", reason="needs_attention", detail="The code changed."), "Paused: needs attention."),
+    (item("retraction", voter="sam", reason="I misread it."), "sam took the approval back; nothing was done on it."),
     (item("takeover", attempt=1), "Worker stopped; another one took over."),
     (item("resumed", by="olivia", reason="The bank is back"), "olivia let the mission go on."),
     (item("control", verb="rollback", by="olivia", reason="Wrong amount"), "olivia rolled the mission back."),
@@ -115,7 +116,7 @@ def test_each_kind_is_told_in_business_words(given: RailItem, sentence: str) -> 
 
 
 def test_every_kind_of_the_journal_has_words_and_an_example_here() -> None:
-    kinds = {*Kind.values, "vote", "takeover"}
+    kinds = {*Kind.values, "vote", "retraction", "takeover"}
     assert set(TELLERS) == kinds
     assert {given.kind for given, _ in SENTENCES} == kinds
 
