@@ -7,9 +7,10 @@ import itertools
 import pytest
 from django.db import connection
 
+from missions.engine import listeners
 from missions.engine.starting import start
 from missions.engine.statements import statement
-from missions.models import Mission, State, Worker
+from missions.models import Alarm, Mission, State, Worker
 from tests.conftest import Clock
 
 pytestmark = pytest.mark.django_db
@@ -50,6 +51,16 @@ def test_third_death_in_a_row_pauses_a_mission() -> None:
     one = quarantined()
     die(one)
     assert (one.strikes, one.state, one.reason, one.wake_at) == (3, State.PAUSED, "quarantined", None)
+
+
+def test_who_listens_hears_of_the_pause_and_of_no_death_before() -> None:
+    one, other = quarantined(), quarantined()
+    listeners.listen(listeners.of_mission(one.pk))
+    assert not Alarm.objects.filter(what__startswith=listeners.OUTCOME).exists()
+    die(one, other)
+    assert list(Alarm.objects.filter(what__startswith=listeners.OUTCOME).values_list("what", flat=True)) == [
+        f"mission.outcome:{one.pk}"
+    ]
 
 
 def test_those_who_died_with_it_do_not_speak_for_a_mission() -> None:

@@ -62,7 +62,20 @@ freed as (
             ) as now
         )
     where owner = $1::int8
-    returning id, attempt
+    returning id, attempt, state = 'paused' as out
+),
+told as ( -- whoever listens hears of it as of any mission that stops for a person (ended.sql)
+    insert into missions_alarm (what, nominal_at)
+    select 'mission.outcome:' || freed.id, missions_now()
+    from freed
+    where freed.out and exists (
+        select from missions_listener
+        where subject = any (array[
+            'all', 'mission:' || freed.id,
+            'person:' || (select started_by_id from missions_brief where mission_id = freed.id)
+        ])
+    )
+    on conflict do nothing
 )
 insert into missions_takeover (mission_id, attempt, lost_worker, freed_by, strike)
 select id, attempt - 1, $1::int8, $2::int8, coalesce((select counts from dead), false) from freed
