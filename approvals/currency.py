@@ -10,7 +10,7 @@ import uuid
 from django.db import transaction
 from django.db.models import F, Q
 
-from approvals import audience, resolution, resolving, settling, tiers
+from approvals import resolution, resolving, settling, tiers
 from approvals.models import Decision
 from missions.models import State
 from missions.models.mission import ENDED
@@ -32,8 +32,7 @@ def catch_up(decision: Decision) -> None:
     else:
         settling.catch_up(decision)
         tiers.lapse(decision)
-        if resolving.look_again(decision):
-            audience.refresh(decision)
+        resolving.look_again(decision)
 
 
 def sweep() -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
-from approvals import quorum
+from approvals import audience, quorum
 from approvals.models import Decision, Profile, TierApprover
 from approvals.plans import Approver
 from missions.engine.clock import database_now
@@ -82,6 +82,12 @@ def seat(decision: Decision, approver: TierApprover) -> bool:
 
 
 def look_again(decision: Decision) -> bool:
-    """Look the attributes of the open tiers up anew; whether somebody else sits there now. Caller holds the lock."""
+    """Look the attributes of the open tiers up anew; whether somebody else sits there now, who then may see it too.
+
+    The caller holds the decision's lock.
+    """
     seats = TierApprover.objects.filter(decision=decision, tier__state="open", spec__has_key="attribute")
-    return sum(seat(decision, one) for one in seats.select_related("person")) > 0
+    changed = sum(seat(decision, one) for one in seats.select_related("person")) > 0
+    if changed:
+        audience.refresh(decision)
+    return changed

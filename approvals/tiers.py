@@ -65,8 +65,7 @@ def open_next(decision: Decision) -> list[Tier]:
     stage = waiting.aggregate(first=Min("stage"))["first"]
     opened = [open_one(tier) for tier in waiting.filter(stage=stage).order_by("order")] if stage is not None else []
     if opened:
-        if resolving.look_again(decision):
-            audience.refresh(decision)
+        resolving.look_again(decision)
         decision.claimed_by = decision.claimed_until = None  # the lease was a member's of the tier before
         show_times(decision)
     return opened

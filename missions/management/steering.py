@@ -15,7 +15,7 @@ from missions.management.inputs import USAGE, found, mission_id
 from missions.models import ENDED, Mission
 from missions.web.control_shapes import ControlReceipt, PreviewShape, ReplayShape
 from missions.web.differing import rows as side_by_side
-from missions.web.serializers import MissionDetailSerializer
+from missions.web.serializers import whole_detail
 
 Options = dict[str, Any]
 HELP = {
@@ -108,7 +108,7 @@ def fork(display: Display, options: Options) -> None:
         mission, options["at"], title=options["title"], effects=options["effects"] == "on", via="command"
     )
     if display.as_json:
-        display.json(MissionDetailSerializer(found(made.uid)).data)
+        display.json(whole_detail(found(made.uid)))
     display.line(f"Started {made.uid}, with effects {options['effects']}.")
 
 

@@ -216,8 +216,8 @@ class MissionDetailSerializer(MissionSerializer):
     after = serializers.SerializerMethodField()
 
     def to_representation(self, instance: Mission) -> dict[str, Any]:
-        """The shape; the account is read once. Without `seen` in the context it is for who runs the commands."""
-        self._ledger, self._seen = accounts.ledger_of(instance), self.context.get("seen", Q())
+        """The shape; the account is read once. `seen` in the context says which other missions it may name."""
+        self._ledger, self._seen = accounts.ledger_of(instance), self.context["seen"]
         told: dict[str, Any] = super().to_representation(instance)
         return told
 
@@ -270,6 +270,12 @@ class MissionDetailSerializer(MissionSerializer):
 def detail_for(user: User | AnonymousUser, mission: Mission) -> dict[str, Any]:
     """A mission on its own as this person may see it, who sees the mission itself."""
     told: dict[str, Any] = MissionDetailSerializer(mission, context={"seen": seen_by(user)}).data
+    return told
+
+
+def whole_detail(mission: Mission) -> dict[str, Any]:
+    """A mission on its own, for who runs the commands: nothing is kept from them."""
+    told: dict[str, Any] = MissionDetailSerializer(mission, context={"seen": Q()}).data
     return told
 
 

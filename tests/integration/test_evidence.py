@@ -63,7 +63,7 @@ class Shop:
 shop = Shop()
 
 
-@tool(name="shop.order", title="Fetch order")
+@tool(name="stall.order", title="Fetch order")
 async def order(call: ToolCall, order_id: str) -> dict[str, Any]:
     """Fetch order"""
     if shop.closed:
@@ -77,35 +77,35 @@ async def look_up(call: ToolCall, order_id: str) -> ProbeResult:
     return ProbeResult(found=found, result={"reference": "probed"} if found else None, reference="probed" * found)
 
 
-@tool(name="shop.pay", effect="write", retry_safety="keyed", sentence="Pay for {order_id}")
+@tool(name="stall.pay", effect="write", retry_safety="keyed", sentence="Pay for {order_id}")
 async def pay(call: ToolCall, order_id: str) -> dict[str, Any]:
     """Pay"""
     return shop.pay(call.idempotency_key)
 
 
-@tool(name="shop.pay_probed", effect="write", retry_safety="keyed", probe=look_up, timeout=0.5)
+@tool(name="stall.pay_probed", effect="write", retry_safety="keyed", probe=look_up, timeout=0.5)
 async def pay_probed(call: ToolCall, order_id: str) -> dict[str, Any]:
     """Pay"""
     return shop.pay(call.idempotency_key)
 
 
-@mission("shop.refund", version=1)
+@mission("stall.refund", version=1)
 async def refund(m: Context, request: dict[str, Any]) -> Verdict:
     """Read an order, maybe wait, and pay."""
     for name in request["reads"]:
-        await m.tool("shop.order", order_id=name)
+        await m.tool("stall.order", order_id=name)
     if request.get("waits"):
         await m.wait_for_signal("go")
-    return Verdict("paid", data=await m.tool(request.get("tool", "shop.pay"), order_id="A"))
+    return Verdict("paid", data=await m.tool(request.get("tool", "stall.pay"), order_id="A"))
 
 
-DEMAND = {"source": "shop.order", "revalidate": True}
+DEMAND = {"source": "stall.order", "revalidate": True}
 
 
 def put(effect: str = "escalate", *demands: dict[str, Any]) -> None:
     """A policy in force for payments, with these demands."""
     tiers = {"tiers": [{"group": "supervisors", "quorum": 1}]} if effect == "escalate" else {}
-    rule = {"name": "pay", "scope": {"tool": "shop.pay*"}, "effect": effect, **tiers, "evidence": list(demands)}
+    rule = {"name": "pay", "scope": {"tool": "stall.pay*"}, "effect": effect, **tiers, "evidence": list(demands)}
     versions.load(document.check({"name": "shop", "mode": "enforce", "rules": [rule]}), activate=True, via="test")
 
 
@@ -116,11 +116,11 @@ def _fresh() -> None:
 
 
 def begin(*reads: str, **request: Any) -> Mission:
-    return start("shop.refund", {"reads": list(reads), **request})[0]
+    return start("stall.refund", {"reads": list(reads), **request})[0]
 
 
 def told(run: Mission) -> list[str]:
-    return [entry.kind for entry in history.entries(run.pk) if entry.path.startswith("shop.pay")]
+    return [entry.kind for entry in history.entries(run.pk) if entry.path.startswith("stall.pay")]
 
 
 def last(run: Mission, kind: Kind) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def test_the_read_that_is_about_the_same_order_counts(sam: User) -> None:
 def test_evidence_that_is_too_old_is_read_again_before_people_are_asked(
     max_age: str, read_again: bool, sam: User, clock: Clock
 ) -> None:
-    put("escalate", {"source": "shop.order", "max_age": max_age})
+    put("escalate", {"source": "stall.order", "max_age": max_age})
     with live_worker.worker():
         run = live_worker.parked(begin("A", waits=True), "signal:")
         clock.advance(hours=2)
@@ -271,7 +271,7 @@ def test_a_call_in_doubt_is_looked_up_where_its_evidence_has_changed(sam: User) 
     """It may be its own doing that has changed it."""
     shop.faults = ["lost after"]
     with live_worker.worker():
-        run = begin("A", tool="shop.pay_probed")
+        run = begin("A", tool="stall.pay_probed")
         approve(asked(run), sam)
         live_worker.ended(run)
     assert told(run)[-6:] == ["doubt", *AGAIN, "probed", "outcome"]
@@ -323,7 +323,7 @@ def test_a_demand_that_policy_made_in_the_meantime_is_met_before_the_call(sam: U
         put("escalate", DEMAND)
         approve(first, sam)
         second = asked(run, 2)
-        assert (shop.paid, last(run, Kind.ASKED)["evidence"][0]["source"]) == ([], "shop.order")
+        assert (shop.paid, last(run, Kind.ASKED)["evidence"][0]["source"]) == ([], "stall.order")
         approve(second, sam)
         live_worker.ended(run)
     assert len(shop.paid) == 1 and shop.reads == ["A", "A"]
@@ -336,22 +336,22 @@ def test_a_rollback_goes_to_no_point_within_a_call_that_reads_again(sam: User) -
         live_worker.ended(run)
     entries = history.entries(run.pk)
     again = next(entry.seq for entry in entries if "/evidence#1" in entry.path)
-    before = next(entry.seq for entry in entries if entry.path == "shop.pay#1") - 1
+    before = next(entry.seq for entry in entries if entry.path == "stall.pay#1") - 1
     assert lineage.snap(run, again).seq == before
 
 
-@mission("shop.chapters", version=1)
+@mission("stall.chapters", version=1)
 async def chapters(m: Context, request: dict[str, Any]) -> Verdict:
     """Read in one chapter, pay in the next."""
     if request.get("seen"):
-        return Verdict("paid", data=await m.tool("shop.pay", order_id="A"))
-    await m.tool("shop.order", order_id="A")
+        return Verdict("paid", data=await m.tool("stall.pay", order_id="A"))
+    await m.tool("stall.order", order_id="A")
     return await m.continue_as({"seen": True})
 
 
 def test_what_an_earlier_chapter_read_is_evidence_too(sam: User) -> None:
     with live_worker.worker():
-        run = start("shop.chapters", {})[0]
+        run = start("stall.chapters", {})[0]
         approve(asked(run), sam)
         live_worker.ended(run)
     assert (run.outcome.verdict, len(shop.paid), len(shop.reads)) == ("paid", 1, 2)

@@ -24,7 +24,7 @@ from missions.authoring import (
 from missions.engine import history, registry
 from missions.engine.starting import start
 from missions.models import Mission, Progress
-from missions.web.serializers import MissionDetailSerializer
+from missions.web.serializers import whole_detail
 from tests import live_worker
 from tests.corners import allow, begin, define, lose, states, told
 
@@ -118,15 +118,15 @@ def test_progress_is_shown_while_the_call_runs_and_written_at_most_once_an_inter
     run = begin(define("reports", body))
     with live_worker.worker() as running:
         assert seen.wait(live_worker.PATIENCE)
-        live_worker.wait_until(run, lambda now: MissionDetailSerializer(now).data["progress"] is not None)
+        live_worker.wait_until(run, lambda now: whole_detail(now)["progress"] is not None)
         assert running.incarnation is not None
         batches = running.incarnation.lane.batches
-        shown = MissionDetailSerializer(run).data["progress"]
+        shown = whole_detail(run)["progress"]
         assert shown["path"] == "report#1" and shown["progress"]["total"] == 2000
         go_on.set()
         live_worker.ended(run)
     assert batches < 20
-    assert MissionDetailSerializer(run).data["progress"] is None
+    assert whole_detail(run)["progress"] is None
 
 
 def test_cursor_of_a_step_that_uses_the_workspace_comes_with_the_workspace_as_of_it(

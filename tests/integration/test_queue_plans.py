@@ -68,7 +68,7 @@ def test_similar_decisions_are_found_by_index(clients, sam):
     assert len(found.rows) == precedents.SHOWN and walked(captured) == []
 
 
-def test_counts_stop_at_a_thousand(clients):
+def test_counts_stop_at_a_hundred(clients):
     Decision.objects.filter(state="rejected").update(state="open")
     tabs = {tab["view"].value: tab for tab in clients["operator"].get(reverse("queue")).context["tabs"]}
-    assert (tabs["open"]["count"], tabs["open"]["more"]) == (1000, True)
+    assert (tabs["open"]["count"], tabs["open"]["more"]) == (100, True)

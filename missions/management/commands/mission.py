@@ -29,7 +29,7 @@ from missions.web.api import filtered, refuse_reserved
 from missions.web.pagination import LIMIT
 from missions.web.problems import Problem, translate
 from missions.web.record_shapes import EntrySerializer, VerificationSerializer
-from missions.web.serializers import MissionDetailSerializer, MissionSerializer, SignalReceipt
+from missions.web.serializers import MissionSerializer, SignalReceipt, whole_detail
 
 Options = dict[str, Any]
 
@@ -119,7 +119,7 @@ def start(display: Display, options: Options) -> None:
     if options["wait"]:
         wait(display, mission)
     elif display.as_json:
-        display.json(MissionDetailSerializer(found(mission.uid)).data)
+        display.json(whole_detail(found(mission.uid)))
 
 
 def wait(display: Display, mission: Mission) -> None:
@@ -128,7 +128,7 @@ def wait(display: Display, mission: Mission) -> None:
         display.entry(entry)
     ended = found(mission.uid)
     if display.as_json:
-        display.json(MissionDetailSerializer(ended).data)
+        display.json(whole_detail(ended))
     if ended.state != State.COMPLETED:
         raise CommandError(f"The mission {ended.state}.", returncode=1)
 
@@ -161,7 +161,7 @@ def _waits(row: dict[str, Any]) -> str:
 def show(display: Display, options: Options) -> None:
     """Show one mission and its last entries."""
     mission = found(options["id"])
-    shown = MissionDetailSerializer(mission).data
+    shown = whole_detail(mission)
     if display.as_json:
         return display.json(shown)
     facts = {**shown, "waiting_for": _waits(shown), "input": json.dumps(shown["input"], ensure_ascii=False)}

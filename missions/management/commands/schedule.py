@@ -19,7 +19,7 @@ from missions.management.inputs import json_object
 from missions.management.refusals import told
 from missions.models import Missed, Schedule
 from missions.web.problems import Problem, translate
-from missions.web.schedules_api import ScheduleSerializer
+from missions.web.schedules_api import told_whole
 
 Options = dict[str, Any]
 
@@ -88,8 +88,8 @@ def list_schedules(display: Display, options: Options) -> None:
     """List schedules by name."""
     rows = Schedule.objects.select_related("run_as").order_by("name")
     if display.as_json:
-        for row in ScheduleSerializer(rows, many=True).data:
-            display.json(row)
+        for row in rows:
+            display.json(told_whole(row))
         return
     display.table(
         ("NAME", "TYPE", "CRON", "TIME ZONE", "NEXT", "LAST", "STATE"),
@@ -131,7 +131,7 @@ def next_times(display: Display, options: Options) -> None:
 
 def _tell(display: Display, schedule: Schedule, said: str) -> None:
     if display.as_json:
-        display.json(ScheduleSerializer(schedule).data)
+        display.json(told_whole(schedule))
     following = f" Next: {schedule.next_at:%Y-%m-%d %H:%M}Z" if schedule.next_at else ""
     display.line(f"{said}{following}")
 
