@@ -25,7 +25,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 BASE = os.environ.get("STANDFAST_URL", "http://127.0.0.1:8000")
-TOKEN = os.environ["STANDFAST_TOKEN"]  # manage.py token create USER --scope decisions:open --scope decisions:read
+# manage.py token create USER --agent shop-agent --scope decisions:open --scope decisions:read
+TOKEN = os.environ["STANDFAST_TOKEN"]
 CALLBACK_HOST = os.environ.get("CALLBACK_HOST", "127.0.0.1")
 TOLERANCE_SECONDS = 300  # an older message may be a recorded one, played again
 PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "3600"))
@@ -113,7 +114,7 @@ def main(order: str, amount: str) -> None:
             "effect_class": "irreversible",
         },
         "evidence": [{"title": "What the customer wrote", "text": "It arrived broken.", "author": "agent"}],
-        "source": "shop-agent", "due_in": "4h", "expires_in": "1d", "on_expiry": "reject",
+        "source": "the shop's returns desk", "due_in": "4h", "expires_in": "1d", "on_expiry": "reject",
         "callback_url": f"http://{CALLBACK_HOST}:{server.server_port}/standfast",
     }, key=f"refund-{order}")  # fmt: skip
     server.secret = opened["callback_secret"]

@@ -1,33 +1,32 @@
 """Decisions that other systems open: an agent that runs elsewhere asks, people answer, and the answer goes back.
 
 Owns `ask` and `withdraw`. What an action may do is ruled on by the gate like a mission's (mission type `external`,
-agent = source): allowed, it is born approved; denied, born rejected with the reason; escalated, it goes to the tiers of
-the policies. Tiers that the caller names only add. What names no tool does nothing by itself: a plain question, for the
-tiers that the caller names, or operators.
+the token's agent): allowed, it is born approved; denied, born rejected with the reason; escalated, it goes to the tiers
+of the policies. What the caller says of itself counts for nothing: its `source` is shown to people, the effect class
+that it gives can only make things worse, and tiers that it names only add. What names no tool does nothing by itself: a
+question, for the tiers that the caller names, or operators.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from approvals import audience, queue, resolution
 from approvals.models import Decision, DecisionKind, DecisionState, External
-from approvals.outbound import guard
-from approvals.policies import durations
-from missions.engine import codec, stops
+from approvals.outbound import asks, guard
+from approvals.outbound.asks import Ask
+from missions.engine import stops
 from missions.engine.clock import database_now
-from missions.errors import InvalidInput, StandfastError, UnknownTool
+from missions.errors import StandfastError, UnknownTool
 from missions.governance import (
     Answer,
-    Choice,
     DecisionRequest,
     EffectClass,
     Intent,
@@ -42,8 +41,6 @@ from missions.tools.registry import get_tool
 logger = logging.getLogger(__name__)
 MISSION_TYPE, QUESTION = "external", "external.question"
 MOST_OPEN = 500  # decisions of one caller that wait for people
-MOST_TIERS = 5
-OPERATORS = {"group": "operators"}  # who answers a question that names nobody
 
 
 class KeyUsed(StandfastError):
@@ -64,31 +61,6 @@ class NotTheOpener(StandfastError):
     code = "permission_denied"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """A decision as a system outside wants it. `action` is empty or {tool?, args, effect_class?}."""
-
-    sentence: str
-    action: Json
-    evidence: tuple[Json, ...] = ()
-    choices: tuple[Choice, ...] = ()
-    tiers: tuple[Json, ...] = ()  # {group, quorum?}
-    due_in: str = ""  # as in policies: 4h
-    expires_in: str = ""
-    on_expiry: str = "reject"
-    callback_url: str = ""
-    source: str = ""
-
-    def digest(self) -> str:
-        """sha256 over all of it."""
-        told = {
-            "sentence": self.sentence, "action": self.action, "evidence": list(self.evidence), "source": self.source,
-            "choices": [{"value": one.value, "label": one.label} for one in self.choices], "tiers": list(self.tiers),
-            "times": [self.due_in, self.expires_in, self.on_expiry], "callback_url": self.callback_url,
-        }
-        return hashlib.sha256(codec.dump(told)).hexdigest()
-
-
 def ask(
     wanted: Ask, *, caller: User, token_id: int | None = None, key: str | None = None,
     resolver: guard.Resolve = guard.resolve,
@@ -100,7 +72,7 @@ def ask(
     digest = wanted.digest()
     if key is not None and (known := _known(caller, key)) is not None:
         return _same(known, digest), False
-    plans = _judged(wanted, resolver)
+    plans = asks.judged(wanted, caller, resolver)
     if Decision.objects.open().filter(external__opened_by=caller).count() >= MOST_OPEN:
         raise TooManyOpen(f"{MOST_OPEN} decisions that you opened wait for people. Nothing was opened.", most=MOST_OPEN)
     try:
@@ -134,45 +106,6 @@ def _same(known: External, digest: str) -> Decision:
     return known.decision
 
 
-def _judged(wanted: Ask, resolver: guard.Resolve) -> list[Json]:
-    """The caller's own tiers with their times. Raises InvalidInput for all that can not be taken, PayloadTooLarge."""
-    codec.dump([wanted.action, list(wanted.evidence)], limit=queue.CONTENT_BYTES)
-    errors: list[dict[str, str]] = []
-    seconds = {name: _seconds(name, getattr(wanted, name), errors) for name in ("due_in", "expires_in")}
-    known = set(Group.objects.filter(user__is_active=True).values_list("name", flat=True))
-    if len(wanted.tiers) > MOST_TIERS:
-        errors.append({"field": "tiers", "message": f"At most {MOST_TIERS}."})
-    groups = [tier["group"] for tier in wanted.tiers]
-    for group in groups:
-        if group not in known or groups.count(group) > 1:
-            errors.append({"field": "tiers", "message": f"{group[:100]}: a group with members, named once."})
-    values = [choice.value for choice in wanted.choices]
-    if len(set(values)) != len(values):
-        errors.append({"field": "choices", "message": "Each value once."})
-    if wanted.callback_url:
-        try:
-            guard.check(wanted.callback_url, resolver)
-        except (guard.Refused, OSError) as refused:
-            why = str(refused) if isinstance(refused, guard.Refused) else "Its host can not be resolved."
-            errors.append({"field": "callback_url", "message": why})
-    if errors:
-        raise InvalidInput("Nothing was opened.", errors=errors)
-    times = {"sla_seconds": seconds["due_in"], "expires_seconds": seconds["expires_in"], "on_expiry": wanted.on_expiry}
-    asked = wanted.tiers or (() if wanted.action.get("tool") else (OPERATORS,))
-    return [{**tier, **times} for tier in asked]
-
-
-def _seconds(name: str, text: str, errors: list[dict[str, str]]) -> int | None:
-    try:
-        found = durations.seconds(text) if text else None
-    except ValueError as error:
-        errors.append({"field": name, "message": f"{str(error).capitalize()}."})
-        return None
-    if found == 0:
-        errors.append({"field": name, "message": "Longer than nothing."})
-    return found
-
-
 def _open(wanted: Ask, plans: list[Json], caller: User) -> Decision:
     """Write the decision as the ruling wants it; the answer, where there is one at once, goes out like any other."""
     id_ = uuid.uuid4()
@@ -181,13 +114,14 @@ def _open(wanted: Ask, plans: list[Json], caller: User) -> Decision:
     request = DecisionRequest(
         id=id_, kind=DecisionKind.EXTERNAL, mission_id=0, attempt=0, timeline=1, intent=intent, ruling=ruling,
         sentence=wanted.sentence, digest=wanted.digest(), evidence=wanted.evidence, choices=wanted.choices,
+        answers=wanted.answers,
     )
-    if not wanted.action.get("tool"):
+    if not wanted.tool:
         request = replace(request, intent=replace(intent, tool=""))
     decision = Decision.objects.create(pk=id_, **_content(request, wanted.source))
     facts = {"action": "decision_opened", "decision": str(id_), "kind": decision.kind, "ruling": str(ruling.outcome)}
     logger.info("Another system asks", extra=facts)
-    settled = _born(ruling, plans, bool(wanted.action.get("tool")))
+    settled = _born(ruling, plans, bool(wanted.tool))
     if settled is not None:
         at = database_now().isoformat()
         answer = Answer(verdict=str(settled), digest=decision.digest, comment=ruling.reason, at=at)
@@ -234,25 +168,26 @@ def _name(tier: Json) -> str:
 
 
 def _intent(id_: uuid.UUID, wanted: Ask, caller: User) -> Intent:
-    tool = str(wanted.action.get("tool") or "")
-    effect = _effect(tool, wanted.action) if tool else EffectClass.READ
+    effect = _effect(wanted.tool, wanted.action) if wanted.tool else EffectClass.READ
     return Intent(
         mission_uid=id_, mission_type=MISSION_TYPE, mission_title=wanted.sentence[:200], owner_id=caller.pk,
-        tool=tool or QUESTION, args=wanted.action.get("args") or {}, effect_class=effect,
-        retry_safety=RetrySafety.MANUAL, agent=wanted.source,
+        tool=wanted.tool or QUESTION, args=wanted.action.get("args") or {}, effect_class=effect,
+        retry_safety=RetrySafety.MANUAL, agent=wanted.agent,
     )
 
 
 def _effect(tool: str, action: Json) -> EffectClass:
-    """What the caller says that it does, or what the tool is known to do where that is more."""
+    """What the caller says that it does, or what the tool is known to do where that is more; of an unknown one nobody
+    but the caller says that it only reads, so it writes at least."""
     said = EffectClass(action.get("effect_class") or EffectClass.WRITE)
     try:
         known = get_tool(tool).effect
     except UnknownTool:
-        return said
+        known = EffectClass.WRITE
     return max(said, known, key=list(EffectClass).index)
 
 
 def _content(request: DecisionRequest, source: str) -> dict[str, Any]:
     """The row: as a mission's decision is written, without a mission."""
-    return {**queue.content(request, 1), "mission_id": None, "facts": {"agent": source, "source": source}}
+    facts = {"agent": request.intent.agent, "source": source}
+    return {**queue.content(request, 1), "mission_id": None, "facts": facts}

@@ -12,7 +12,7 @@ from approvals.models import Delivery, Event, WebhookFormat
 from approvals.outbound import words
 from missions.engine import codec
 
-ANSWER = ("verdict", "by", "at", "digest", "choice", "comment", "reason_code", "reference", "edited_args")
+ANSWER = ("verdict", "by", "at", "digest", "choice", "value", "comment", "reason_code", "reference", "edited_args")
 
 
 def body_of(delivery: Delivery) -> bytes:

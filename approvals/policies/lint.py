@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from django.contrib.auth.models import Group, User
-from django.db.models import Count, Q
-
-from approvals.policies import comparing, probing, stress
+from approvals.policies import comparing, probing, staffing, stress
 from approvals.policies.implication import covers_scope, fires_wherever
 from approvals.policies.rules import Effect, Rule, matches
-from approvals.policies.strictness import Row, approvers
+from approvals.policies.staffing import Staff
+from approvals.policies.strictness import Row
 from missions.governance import EffectClass
 from missions.tools.registry import all_tools
 from missions.tools.spec import ToolSpec
@@ -42,22 +40,6 @@ class Finding:
     code: str  # never_true, shadowed, gap, unreachable_quorum, unknown_group, unknown_person, too_slow
     message: str
     severity: Severity = Severity.WARNING
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staff:
-    """Who there is to ask."""
-
-    groups: Mapping[str, int]  # active members by group
-    people: frozenset[str]  # active, by username
-
-    @classmethod
-    def of_now(cls) -> Staff:
-        """As the database has it; two statements."""
-        active = Count("user", filter=Q(user__is_active=True))
-        groups = dict(Group.objects.annotate(members=active).values_list("name", "members"))
-        people = User.objects.filter(is_active=True).values_list("username", flat=True)
-        return cls(groups=groups, people=frozenset(people))
 
 
 def lint(rules: Sequence[dict[str, Any]], *, timed: bool = True) -> list[Finding]:
@@ -112,26 +94,9 @@ def _shadow(rule: Rule, rows: Sequence[Row]) -> Iterator[Finding]:
 
 
 def _people(rule: Rule, field: str, tier: Mapping[str, Any], staff: Staff) -> Iterator[Finding]:
-    asked = approvers(dict(tier))
-    asked += [one["fallback"] for one in asked if one.get("fallback")]
-    for one in asked:
-        yield from _unknown(rule, field, one, staff)
-    known = [staff.groups[one["group"]] for one in asked if one.get("group") in staff.groups]
-    people = sum(1 for one in asked if one.get("person") in staff.people or one.get("attribute"))
-    able, quorum = sum(known) + people, int(tier["quorum"])
-    if known and able < quorum:
-        message = f"It needs {quorum} approvals, and {able} can give one."
-        yield Finding(rule=rule.name, field=f"{field}.quorum", code="unreachable_quorum", message=message)
-
-
-def _unknown(rule: Rule, field: str, approver: Mapping[str, Any], staff: Staff) -> Iterator[Finding]:
-    for kind, known in (("group", staff.groups), ("person", staff.people)):
-        name = approver.get(kind)
-        if name is not None and name not in known:
-            yield Finding(
-                rule=rule.name, field=f"{field}.{kind}", code=f"unknown_{kind}", severity=Severity.ERROR,
-                message=f"There is no {'group' if kind == 'group' else 'active person'} {name}.",
-            )
+    for gap in staffing.gaps(field, tier, staff):
+        severity = Severity.WARNING if gap.code == "unreachable_quorum" else Severity.ERROR
+        yield Finding(rule=rule.name, field=gap.field, code=gap.code, message=gap.message, severity=severity)
 
 
 def _gaps(rows: Sequence[Row], tools: Sequence[ToolSpec]) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from approvals import queue, refusals, votes
 from approvals.models import Decision, DecisionKind, DecisionState
 from approvals.web import listing
-from approvals.web.external_api import OpeningView
+from approvals.web.external_api import OpeningView, ShownSerializer, shown
 from approvals.web.serializers import ClaimReceipt, DecisionSerializer, EmptyBody, VoteBody, told
 from missions.web.access import visible_mission
 from missions.web.endpoint import Endpoint
@@ -91,10 +91,10 @@ class DecisionView(Endpoint):
 
     area = "decisions"
 
-    @extend_schema(operation_id="decisions_get", responses={200: DecisionSerializer, **PROBLEMS})
+    @extend_schema(operation_id="decisions_get", responses={200: ShownSerializer, **PROBLEMS})
     def get(self, request: Request, decision_id: uuid.UUID) -> Response:
-        """Show a decision with its tiers and votes."""
-        return Response(told([visible(request.user, decision_id)])[0])
+        """Show a decision with its tiers and votes, and its callback to those who may know of it."""
+        return Response(shown(visible(request.user, decision_id), _person(request)))
 
 
 class VotesView(Endpoint):

@@ -39,6 +39,9 @@ urlpatterns = [
     path("decisions/<uuid:decision_id>/comments", deeds_api.CommentsView.as_view(), name="api-comments"),
     path("decisions/<uuid:decision_id>/undo", deeds_api.UndoView.as_view(), name="api-undo"),
     path("decisions/<uuid:decision_id>/withdraw", deeds_api.WithdrawView.as_view(), name="api-withdraw"),
+    path(
+        "decisions/<uuid:decision_id>/callback/redeliver", deeds_api.CallbackView.as_view(), name="api-call-back"
+    ),
     path("decisions/<uuid:decision_id>/looks", deeds_api.LooksView.as_view(), name="api-looks"),
     path("decisions/<uuid:decision_id>/similar", deeds_api.PrecedentsView.as_view(), name="api-similar"),
     path("missions/<uuid:uid>/decisions", MissionDecisionsView.as_view(), name="api-mission-decisions"),

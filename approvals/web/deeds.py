@@ -1,4 +1,5 @@
-"""The forms of a decision beside voting: edit, undo, withdraw, comment, and saying what one looked at."""
+"""The forms of a decision beside voting: edit, undo, withdraw, comment, calling back, and saying what
+one looked at."""
 
 from __future__ import annotations
 
@@ -7,13 +8,14 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from approvals import comments, edits, holding, looks, queue, quorum, refusals, tiers, votes
 from approvals.models import Decision, VoteVerdict
+from approvals.outbound import callbacks, webhooks
 from approvals.roll import Roll
 from approvals.web import changes
 from approvals.web.forms import VoteForm, edit_form
@@ -134,3 +136,16 @@ def look(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
     if request.headers.get("X-Looked"):
         return HttpResponse(status=NO_CONTENT)
     return redirect(f"{reverse('decision', args=[decision_id])}#evidence")
+
+
+@answers_forms
+def call_back(request: HttpRequest, decision_id: uuid.UUID) -> HttpResponse:
+    """Send the answer once more to the system outside that asked."""
+    callback = callbacks.of(visible(request, decision_id), person(request))
+    if callback is None or callback.delivery is None:
+        raise Http404("There is no callback to deliver again, or none for you to see.")
+    if webhooks.again(callback.delivery.pk):
+        messages.success(request, "The answer is sent once more, under the same id.")
+    else:
+        messages.error(request, "It is being sent right now.")
+    return HttpResponseRedirect(f"{reverse('decision', args=[decision_id])}#callback", status=SEE_OTHER)

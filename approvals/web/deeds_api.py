@@ -1,4 +1,5 @@
-"""The REST views of what people do with a decision beside voting: thread, undo, withdraw, looks, bulk, precedents.
+"""The REST views of what people do with a decision beside voting: thread, undo, withdraw, callback, looks, bulk,
+precedents.
 
 A view parses, authorises, calls one verb, renders. What a person may not see is a 404 on every verb.
 """
@@ -14,12 +15,15 @@ from rest_framework.response import Response
 
 from approvals import bulk, comments, holding, looks, precedents, queue, refusals
 from approvals.models import Decision, DecisionKind, Seen
+from approvals.outbound import callbacks, webhooks
 from approvals.web import deed_shapes as shapes
 from approvals.web import external_api, listing
 from approvals.web.api import refuse, visible
-from approvals.web.serializers import DecisionSerializer, told
+from approvals.web.serializers import DecisionSerializer, EmptyBody, told
+from approvals.web.webhooks_shapes import DeliverySerializer
 from missions.web.endpoint import Endpoint, caller, idempotency_key
 from missions.web.pagination import cursor_of, limit_of, place_of
+from missions.web.problems import problem
 from missions.web.schema import CURSOR, LIMIT, PROBLEMS, listed
 
 
@@ -108,6 +112,30 @@ class WithdrawView(Endpoint):
         except refusals.VoteRefused as refusal:
             refuse(refusal)
         return _decision(request, decision_id)
+
+
+class CallbackView(Endpoint):
+    """The way of an answer back to the system that opened the decision."""
+
+    area = "opening"
+
+    @extend_schema(
+        operation_id="decisions_redeliver", request=EmptyBody, responses={202: DeliverySerializer, **PROBLEMS}
+    )
+    def post(self, request: Request, decision_id: uuid.UUID) -> Response:
+        """Call back once more, under the same id: 202. For who opened it, operators and administrators.
+
+        404 `unknown_delivery` before there is an answer, or without a callback; 409 `being_sent` right now.
+        """
+        decision = visible(request.user, decision_id)
+        EmptyBody(data=request.data).is_valid(raise_exception=True)
+        callback = callbacks.of(decision, caller(request))
+        if callback is None or callback.delivery is None:
+            raise problem(404, "unknown_delivery", "There is no callback to deliver again, or none for you to see.")
+        if not webhooks.again(callback.delivery.pk):
+            raise problem(409, "being_sent", "It is being sent right now.")
+        callback.delivery.refresh_from_db()
+        return Response(DeliverySerializer(callback.delivery).data, status=202)
 
 
 class LooksView(Endpoint):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from approvals.models import Decision, OnExpiry
-from approvals.outbound import external, signing
+from approvals.outbound import callbacks, external, signing
+from approvals.outbound.asks import MOST_QUORUM, Ask
 from approvals.web import listing
 from approvals.web.serializers import DecisionSerializer, told
+from approvals.web.webhooks_shapes import DeliverySerializer
 from missions.errors import InvalidInput
 from missions.governance import Choice, EffectClass
 from missions.models import ApiToken
@@ -42,7 +45,16 @@ class TierBody(Body):
     """Who is to be asked beside those whom policies name."""
 
     group = Text(max_length=150)
-    quorum = Whole(min_value=1, max_value=20, required=False, default=1)
+    quorum = Whole(min_value=1, max_value=MOST_QUORUM, required=False, default=1)
+
+
+class AnswersBody(Body):
+    """What an answer looks like that is neither consent nor a choice."""
+
+    form = serializers.ChoiceField(["text", "schema"])
+    schema = serializers.DictField(
+        required=False, help_text="JSON Schema of an object with properties, without references and patterns."
+    )
 
 
 class ExternalBody(Body):
@@ -52,6 +64,7 @@ class ExternalBody(Body):
     action = ActionBody(required=False, default=dict)
     evidence = serializers.ListField(child=serializers.DictField(), required=False, default=list, max_length=50)
     choices = ChoiceBody(many=True, required=False, default=list)
+    answers = AnswersBody(required=False, default=dict, help_text="Of a question without a tool and without choices.")
     tiers = TierBody(many=True, required=False, default=list)
     due_in = Text(max_length=20, required=False, allow_blank=True, default="", help_text="As 30m, 4h or 1d.")
     expires_in = Text(max_length=20, required=False, allow_blank=True, default="")
@@ -59,7 +72,8 @@ class ExternalBody(Body):
     callback_url = Text(max_length=2000, required=False, allow_blank=True, default="")
     key = Text(max_length=200, required=False, allow_null=True, default=None)
     source = Text(  # type: ignore[assignment]  # a field of the body, not the base's property
-        max_length=100, required=False, allow_blank=True, default="", help_text="Your agent's name."
+        max_length=100, required=False, allow_blank=True, default="",
+        help_text="What you call yourself; people are shown it, and policies go by the token's agent.",
     )
 
     def validate_choices(self, value: list[Any]) -> list[Any]:
@@ -69,7 +83,20 @@ class ExternalBody(Body):
         return value
 
 
-class OpenedSerializer(DecisionSerializer):
+class CallbackShape(serializers.Serializer[Any]):
+    """The way of the answer back to who opened the decision."""
+
+    url = serializers.CharField()
+    delivery = DeliverySerializer(allow_null=True, help_text="Null before there is an answer to send.")
+
+
+class ShownSerializer(DecisionSerializer):
+    """One decision; of one from outside, who opened it, operators and administrators are told of the callback."""
+
+    callback = CallbackShape(required=False)
+
+
+class OpenedSerializer(ShownSerializer):
     """A decision as its opener sees it."""
 
     callback_secret = serializers.CharField(required=False, help_text="Signs the callbacks to this token.")
@@ -99,7 +126,7 @@ class OpeningView(Endpoint):
         token = request.auth if isinstance(request.auth, ApiToken) else None
         try:
             decision, created = external.ask(
-                wanted_of(body.validated_data), caller=caller(request), token_id=token.pk if token else None,
+                wanted_of(body.validated_data, token), caller=caller(request), token_id=token.pk if token else None,
                 key=idempotency_key(request, body.validated_data["key"]),
             )
         except (external.KeyUsed, external.TooManyOpen, InvalidInput) as refused:
@@ -107,20 +134,29 @@ class OpeningView(Endpoint):
         return Response(_shown(request, decision.pk, token), status=201 if created else 200)
 
 
-def wanted_of(given: dict[str, Any]) -> external.Ask:
-    """The checked body as the verb takes it."""
+def wanted_of(given: dict[str, Any], token: ApiToken | None) -> Ask:
+    """The checked body as the verb takes it, for the agent that the token stands for."""
     plain = {name: given[name] for name in ("sentence", "due_in", "expires_in", "on_expiry", "callback_url", "source")}
-    return external.Ask(
-        **plain, action=dict(given["action"]), evidence=tuple(given["evidence"]),
-        choices=tuple(Choice(**one) for one in given["choices"]), tiers=tuple(dict(one) for one in given["tiers"]),
+    return Ask(
+        **plain, agent=token.agent if token else "", action=dict(given["action"]), evidence=tuple(given["evidence"]),
+        choices=tuple(Choice(**one) for one in given["choices"]), answers=dict(given["answers"]),
+        tiers=tuple(dict(one) for one in given["tiers"]),
     )
+
+
+def shown(seen: Decision, reader: User) -> dict[str, Any]:
+    """A decision that this person sees, with its callback where they may know of it."""
+    found: dict[str, Any] = told([seen])[0]
+    if (callback := callbacks.of(seen, reader)) is not None:
+        found["callback"] = dict(CallbackShape(callback).data)
+    return found
 
 
 def _shown(request: Request, decision_id: uuid.UUID, token: ApiToken | None) -> dict[str, Any]:
     person = caller(request)
     seen = listing.seen(person, decision_id)
     assert seen is not None  # who asked sees it
-    found: dict[str, Any] = told([seen])[0]
+    found = shown(seen, person)
     if seen.external.callback_url:
         found["callback_secret"] = signing.secret(signing.of_caller(person.pk, token.pk if token else None))
     return found

@@ -204,6 +204,7 @@ class DecisionSerializer(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(choices=DecisionKind.choices)
     state = serializers.ChoiceField(choices=DecisionState.choices)
     sentence = serializers.CharField()
+    agent = serializers.SerializerMethodField(help_text="The agent for which it is asked; policies rule on it.")
     mission = serializers.UUIDField(source="mission.uid", allow_null=True, default=None)
     timeline = serializers.IntegerField()
     action = ActionShape()
@@ -236,6 +237,10 @@ class DecisionSerializer(serializers.Serializer[Any]):
         """The stages in order, each with its votes."""
         context = {"roll": self.context["roll"], "decision": decision}
         return list(TierSerializer(decision.tiers.all(), many=True, context=context).data)
+
+    def get_agent(self, decision: Decision) -> str:
+        """Empty where no agent acts."""
+        return str(decision.facts.get("agent") or "")
 
     def get_facts(self, decision: Decision) -> dict[str, Any]:
         """As the page shows them, less what it tells elsewhere."""

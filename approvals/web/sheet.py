@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from approvals import ballots, comments, edits, holding, looks, precedents, queue, quorum, refusals
 from approvals.models import Decision, Seen
+from approvals.outbound import callbacks
 from approvals.web import changes, dossier, exhibits, listing, words
 from approvals.web.forms import VoteForm, answer_form
 from approvals.web.values import Value, value_of
@@ -87,6 +88,7 @@ def context_of(request: HttpRequest, decision: Decision) -> dict[str, Any]:
         "aftermath": dossier.aftermath(decision), "time_limits": list(dossier.time_limits(decision)),
         "verdict_words": words.VOTED, "is_mine": row.claimant == user.get_username(),
         **_seat(decision, user), **_around(decision, user), **_past(decision, user, shown, opened),
+        **_callback(decision, user),
     }
 
 
@@ -115,6 +117,13 @@ def _around(decision: Decision, user: User) -> dict[str, Any]:
         "first_answer": ballots.first_answer(decision) if asks_more else None,
         "given_answer": _given(decision),
     }
+
+
+def _callback(decision: Decision, user: User) -> dict[str, Any]:
+    """How the answer goes back to a system outside, for who may know."""
+    found = callbacks.of(decision, user)
+    delivery = found.delivery if found else None
+    return {"callback": found, "callback_state": words.DELIVERIES[delivery.state] if delivery else None}
 
 
 def _given(decision: Decision) -> list[Value]:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("<uuid:decision_id>/undo/", deeds.undo, name="decision-undo"),
     path("<uuid:decision_id>/withdraw/", deeds.withdraw, name="decision-withdraw"),
     path("<uuid:decision_id>/comment/", deeds.comment, name="decision-comment"),
+    path("<uuid:decision_id>/callback/", deeds.call_back, name="decision-callback"),
     path("<uuid:decision_id>/look/", deeds.look, name="decision-look"),
     path("bulk/", bulk_pages.choose, name="queue-bulk"),
     path("bulk/vote/", bulk_pages.vote, name="queue-bulk-vote"),

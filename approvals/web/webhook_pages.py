@@ -18,18 +18,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from approvals.models import Delivery, DeliveryState, Webhook
-from approvals.outbound import spreading, webhooks
+from approvals.outbound import callbacks, spreading, webhooks
 from approvals.web.outbound_forms import WebhookForm
 from approvals.web.sheet import person
-from approvals.web.words import Sign
+from approvals.web.words import DELIVERIES, Sign
 from missions.errors import InvalidInput
 
 SHOWN = 50
-STATES: dict[str, Sign] = {
-    DeliveryState.WAITING: Sign("Waiting", "clock", "info"), DeliveryState.SENDING: Sign("Sending", "play", "info"),
-    DeliveryState.SENT: Sign("Sent", "check", "ok"), DeliveryState.FAILED: Sign("Failed", "alert", "bad"),
-    DeliveryState.DROPPED: Sign("Dropped", "ban"),
-}  # fmt: skip
 ON, OFF = Sign("Active", "check", "ok"), Sign("Off", "pause")
 PageView = Callable[..., HttpResponse]
 
@@ -56,7 +51,7 @@ def webhooks_page(request: HttpRequest) -> HttpResponse:
         failed=Count("deliveries", filter=failed), waiting=Count("deliveries", filter=waiting)
     )
     rows = [(hook, ON if hook.active else OFF, _events(hook)) for hook in counted.order_by("name")]
-    return render(request, "outbound/webhooks.html", {"rows": rows})
+    return render(request, "outbound/webhooks.html", {"rows": rows, "callbacks": callbacks.given_up(person(request))})
 
 
 def _events(hook: Webhook) -> str:
@@ -103,7 +98,7 @@ def _deliveries(request: HttpRequest, hook: Webhook) -> dict[str, Any]:
     last = Delivery.objects.filter(pk=_uuid(request.GET.get("before", "")), webhook=hook).first()
     found = list((webhooks.after(rows, last) if last else rows)[: SHOWN + 1])
     older = found[SHOWN - 1].pk if len(found) > SHOWN else None
-    return {"deliveries": [(one, STATES[one.state]) for one in found[:SHOWN]], "older": older}
+    return {"deliveries": [(one, DELIVERIES[one.state]) for one in found[:SHOWN]], "older": older}
 
 
 def _uuid(text: str) -> uuid.UUID:

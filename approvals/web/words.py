@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from approvals.models import DecisionKind, DecisionState, OnExpiry, ReasonCode, VoteVerdict
+from approvals.models import DecisionKind, DecisionState, DeliveryState, OnExpiry, ReasonCode, VoteVerdict
 
 
 def plain(text: str) -> str:
@@ -74,6 +74,7 @@ LABELS: dict[tuple[str, str], str] = {
     (DecisionKind.STANDING, "was_done"): "What was done, and stands",
     (DecisionKind.STANDING, "stands"): "Key of what was done",
     (DecisionKind.STANDING, "stands_seq"): "Entry of what was done",
+    (DecisionKind.EXTERNAL, "source"): "Who asks, by their own word",
 }
 STATES: dict[str, Sign] = {
     DecisionState.OPEN: Sign("Open", "people", "human"),
@@ -84,6 +85,11 @@ STATES: dict[str, Sign] = {
     DecisionState.WITHDRAWN: Sign("Withdrawn", "ban"),
     DecisionState.SUPERSEDED: Sign("Superseded", "handover"),
 }
+DELIVERIES: dict[str, Sign] = {
+    DeliveryState.WAITING: Sign("Waiting", "clock", "info"), DeliveryState.SENDING: Sign("Sending", "play", "info"),
+    DeliveryState.SENT: Sign("Sent", "check", "ok"), DeliveryState.FAILED: Sign("Failed", "alert", "bad"),
+    DeliveryState.DROPPED: Sign("Dropped", "ban"),
+}  # fmt: skip
 REVERSIBILITY: dict[str, Sign] = {
     "read": Sign("Changes nothing", "eye"),
     "compensable": Sign("Can be undone", "undo"),

@@ -13,6 +13,9 @@ class ApiToken(models.Model):
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="api_tokens")
     label = models.CharField(max_length=100, blank=True)
+    agent = models.CharField(
+        max_length=100, blank=True, help_text="The agent that acts with it: whose decisions from outside these are."
+    )
     prefix = models.CharField(max_length=12, help_text="The first characters, to recognise it by.")
     hash = models.CharField(max_length=64, unique=True)
     scopes = models.JSONField(default=list, help_text="Empty: all that the user may do.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KEYWORD = "Token"
 MARK = "sf_"  # people and secret scanners recognise it
 PREFIX_LENGTH = 12
+AGENT_FORM = "up to 100 printable characters, none of them a space at an end"
 READ_SCOPES = {
     "missions": "missions:read", "decisions": "decisions:read", "opening": "decisions:read", "limits": "limits:read",
     "budgets": "budgets:read", "policies": "policies:read", "webhooks": "webhooks:read",
@@ -40,9 +41,12 @@ SCOPES = tuple(dict.fromkeys((*READ_SCOPES.values(), *WRITE_SCOPES.values())))
 
 
 def issue(
-    user: User, *, scopes: tuple[str, ...] = (), days: int | None = None, label: str = ""
+    user: User, *, scopes: tuple[str, ...] = (), days: int | None = None, label: str = "", agent: str = ""
 ) -> tuple[ApiToken, str]:
-    """A new token and its secret, which can not be read again. No scopes: all that the user may do."""
+    """A new token and its secret, which can not be read again. No scopes: all that the user may do.
+
+    `agent` names whom it stands for before policies: only administrators may say so, which the caller checks.
+    """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown:
         raise ValueError(f"unknown scopes: {', '.join(unknown)}; known are {', '.join(SCOPES)}")
@@ -50,9 +54,14 @@ def issue(
     expires_at = database_now() + dt.timedelta(days=days) if days is not None else None
     token = ApiToken.objects.create(
         user=user, label=label, prefix=secret[:PREFIX_LENGTH], hash=digest(secret.encode()), scopes=sorted(set(scopes)),
-        expires_at=expires_at,
+        expires_at=expires_at, agent=agent,
     )
     return token, secret
+
+
+def wrong_agent(agent: str) -> bool:
+    """Whether this can not be an agent's name."""
+    return not 0 < len(agent) <= 100 or not agent.isprintable() or agent != agent.strip()
 
 
 def revoke(prefix: str) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse, HttpResponseRedirect
+from django.contrib.auth.models import User
+from django.http import HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -34,11 +35,32 @@ class TokenForm(SteerForm):
     )
 
 
+class AgentTokenForm(TokenForm):
+    """The same for administrators: nobody else says for which agent a token stands, for policies rely on it."""
+
+    field_order = ("label", "agent")
+    agent = forms.CharField(
+        label="Agent that acts with it", max_length=100, required=False,
+        help_text="Policies rule by this name on what is asked with the token from outside.",
+    )
+
+    def clean_agent(self) -> str:
+        """A name, or none."""
+        agent: str = self.cleaned_data["agent"]
+        if agent and tokens.wrong_agent(agent):
+            raise forms.ValidationError(f"Give {tokens.AGENT_FORM}.")
+        return agent
+
+
+def _form(user: User, data: QueryDict | None = None) -> TokenForm:
+    return AgentTokenForm(data) if user.is_superuser else TokenForm(data)
+
+
 @require_safe
 @login_required
 def account(request: SignedInRequest) -> HttpResponse:
     """Sessions and tokens."""
-    return _page(request, TokenForm())
+    return _page(request, _form(request.user))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -60,14 +82,15 @@ def new_token(request: SignedInRequest) -> HttpResponse:
     """Make a token and show its secret, once; a GET leads back."""
     if request.method != "POST":
         return HttpResponseRedirect(reverse("account"))
-    form = TokenForm(request.POST)
+    form = _form(request.user, request.POST)
     if not form.is_valid():
         return _page(request, form, status=422)
     facts = form.cleaned_data
     token, secret = tokens.issue(
-        request.user, scopes=tuple(facts["scopes"]), days=facts["days"], label=facts["label"]
+        request.user, scopes=tuple(facts["scopes"]), days=facts["days"], label=facts["label"],
+        agent=facts.get("agent", ""),
     )
-    return _page(request, TokenForm(), made=token, secret=secret)
+    return _page(request, _form(request.user), made=token, secret=secret)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

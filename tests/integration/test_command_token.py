@@ -47,7 +47,8 @@ def test_without_days_a_token_does_not_expire_and_without_scopes_it_may_all(oliv
     [
         (["create", "nobody"], 1), (["create", "olivia", "--days", "0"], 2),
         (["create", "olivia", "--days", "99999999"], 2), (["create", "olivia", "--label", "x" * 101], 2),
-        (["revoke", "sf_nonsense"], 1),
+        (["revoke", "sf_nonsense"], 1), (["create", "olivia", "--agent", "x" * 101], 2),
+        (["create", "olivia", "--agent", " shop"], 2),
     ],
 )  # fmt: skip
 def test_what_can_not_be_done_is_told_and_nothing_is_issued(olivia: User, words: list[str], status: int) -> None:
@@ -60,6 +61,12 @@ def test_what_can_not_be_done_is_told_and_nothing_is_issued(olivia: User, words:
 def test_an_unknown_scope_is_wrong_usage(olivia: User) -> None:
     with pytest.raises(CommandError, match="invalid choice"):
         run("create", "olivia", "--scope", "everything")
+
+
+def test_a_token_may_stand_for_an_agent(olivia: User) -> None:
+    run("create", "olivia", "--agent", "shop-agent")
+    assert ApiToken.objects.get().agent == "shop-agent"
+    assert "shop-agent" in run("list")[0]
 
 
 def test_list_tells_whose_and_whether_in_force_but_no_secret(olivia: User, audrey: User, clock: Any) -> None:

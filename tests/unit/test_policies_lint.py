@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from approvals.policies import comparing, expr, lint, probing
-from approvals.policies.lint import Severity, Staff
+from approvals.policies.lint import Severity
+from approvals.policies.staffing import Staff
 from missions.governance import EffectClass
 from missions.tools.arguments import SchemaArguments
 from missions.tools.spec import ToolSpec

@@ -171,6 +171,18 @@ def test_nobody_revokes_a_token_of_somebody_else(olivia: User, sam: User) -> Non
     assert token.revoked_at is None
 
 
+def test_only_administrators_say_for_which_agent_a_token_stands(olivia: User) -> None:
+    sent = {"label": "Shop", "days": "30", "agent": "shop-agent"}
+    assert 'name="agent"' not in get(olivia, "/me/")
+    assert signed_in(olivia).post("/me/tokens/new/", sent).status_code == 200
+    assert ApiToken.objects.get().agent == ""
+    admin = User.objects.create_superuser("admin")
+    assert signed_in(admin).post("/me/tokens/new/", {**sent, "agent": "a\tb"}).status_code == 422
+    assert signed_in(admin).post("/me/tokens/new/", sent).status_code == 200
+    assert ApiToken.objects.get(user=admin).agent == "shop-agent"
+    assert "agent shop-agent" in get(admin, "/me/")
+
+
 @pytest.mark.parametrize("sent", [{}, {"label": "x", "days": "0"}, {"label": "x", "days": "1", "scopes": ["all"]}])
 def test_a_token_that_can_not_be_is_not_made(olivia: User, sent: dict[str, str]) -> None:
     answer = signed_in(olivia).post("/me/tokens/new/", sent)

@@ -253,8 +253,8 @@ def test_the_schema_tells_of_decisions(capsys):
         f"{ROOT}/decisions", f"{ROOT}/decisions/{{decision_id}}", f"{ROOT}/decisions/{{decision_id}}/votes",
         f"{ROOT}/decisions/{{decision_id}}/claim", f"{ROOT}/decisions/{{decision_id}}/release",
         f"{ROOT}/decisions/{{decision_id}}/delegate", f"{ROOT}/decisions/{{decision_id}}/withdraw",
-        f"{ROOT}/missions/{{uid}}/decisions",
         f"{ROOT}/missions/{{uid}}/decisions", f"{ROOT}/decisions/bulk-votes",
+        f"{ROOT}/decisions/{{decision_id}}/callback/redeliver",
         *(f"{ROOT}/decisions/{{decision_id}}/{verb}" for verb in ("comments", "undo", "withdraw", "looks", "similar")),
     }
     assert "approvals" not in capsys.readouterr().err  # the generator warns there of what it could not tell

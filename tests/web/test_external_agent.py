@@ -38,7 +38,7 @@ def server(monkeypatch: pytest.MonkeyPatch, settings: Settings, transactional_db
 
 
 def agent(server: WebServer, robot: User, order: str) -> subprocess.Popen[str]:
-    secret = tokens.issue(robot, scopes=("decisions:open", "decisions:read"))[1]
+    secret = tokens.issue(robot, scopes=("decisions:open", "decisions:read"), agent="shop-agent")[1]
     environment = {
         **os.environ, "STANDFAST_URL": server.url, "STANDFAST_TOKEN": secret, "POLL_SECONDS": "0.05",
         "PATIENCE_SECONDS": "60",
@@ -51,7 +51,8 @@ def agent(server: WebServer, robot: User, order: str) -> subprocess.Popen[str]:
 def test_an_agent_elsewhere_asks_people_answer_and_it_learns_by_asking_and_by_a_signed_callback(
     server: WebServer, person: Person, sam: User, verdict: str, last: str
 ) -> None:
-    versions.load(document.check({"name": "shop", "rules": [row("refunds", "escalate")]}), activate=True)
+    rule = row("refunds", "escalate", scope={"agent": "shop-agent"})
+    versions.load(document.check({"name": "shop", "rules": [rule]}), activate=True)
     with agent(server, person("robot"), "ORD-7") as process:
         assert process.stdout is not None
         opened = process.stdout.readline()

@@ -6,13 +6,13 @@ import threading
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from pytest_django import Settings
 
 from approvals import holding, votes
 from approvals.models import Decision, Event, External
-from approvals.outbound import external
+from approvals.outbound import asks, external
 from approvals.policies import document, versions
 from missions.engine import stops
 from missions.errors import InvalidInput
@@ -29,6 +29,11 @@ QUESTION: dict[str, Any] = {"sentence": "Which depot?", "tiers": [{"group": "sup
 ]}  # fmt: skip
 
 
+def acting(user: User, agent: str = "") -> Any:
+    """A program with a token of this person's that stands for this agent."""
+    return client_of(token=tokens.issue(user, scopes=("decisions:open", "decisions:read"), agent=agent)[1])
+
+
 @pytest.fixture
 def robot(person: Person) -> User:
     return person("robot")
@@ -37,7 +42,7 @@ def robot(person: Person) -> User:
 @pytest.fixture
 def agent(robot: User) -> Any:
     """A program elsewhere, with a token that opens and reads decisions and does nothing else."""
-    return client_of(token=tokens.issue(robot, scopes=("decisions:open", "decisions:read"))[1])
+    return acting(robot, "shop-agent")
 
 
 def in_force(*rules: dict[str, Any]) -> None:
@@ -95,6 +100,13 @@ def test_what_rests_on_evidence_that_nobody_has_read_is_denied(agent: Any, sam: 
     assert opened["state"] == "rejected" and "evidence of orders.get" in opened["resolution"]["comment"]
 
 
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_a_rule_that_reads_a_budget_errs_on_the_strict_side(agent: Any, sam: User, effect: str) -> None:
+    in_force(row("room", effect, when='budget.left["daily-refunds"] > 50.0'))
+    opened = post(agent, "/decisions", BODY).json()
+    assert opened["state"] == "rejected" and opened["policy"]["rules"] == (["room"] if effect == "deny" else [])
+
+
 @pytest.mark.parametrize(
     "stop", [("all", ""), ("mission_type", "external"), ("tool", "refunds.pay"), ("agent", "shop-agent")]
 )
@@ -122,13 +134,48 @@ def test_a_held_approval_is_told_once_it_can_not_be_undone(agent: Any, sam: User
     assert told.count() == 1
 
 
-def test_a_callers_tiers_only_add(agent: Any, sam: User, fiona: User) -> None:
+def test_policies_and_stops_go_by_the_agent_of_the_token_whatever_the_caller_calls_itself(
+    agent: Any, robot: User, sam: User
+) -> None:
+    in_force(row("calm", "allow", scope={"agent": "calm-agent"}), escalating())
+    claimed = {**BODY, "source": "calm-agent"}
+    opened = post(agent, "/decisions", claimed).json()
+    assert (opened["state"], opened["agent"], opened["facts"]["source"]) == ("open", "shop-agent", "calm-agent")
+    assert post(acting(robot), "/decisions", claimed).json()["state"] == "rejected"  # nobody's agent: no rule speaks
+    assert post(client_of(sam), "/decisions", claimed).json()["agent"] == ""
+    stops.press("agent", "calm-agent", reason="Fire.", by="olivia")
+    assert post(agent, "/decisions", claimed).json()["state"] == "open"
+    calm = post(acting(robot, "calm-agent"), "/decisions", BODY).json()
+    assert (calm["state"], calm["agent"]) == ("rejected", "calm-agent")
+
+
+def test_what_one_agent_may_is_no_answer_to_another_of_the_same_person(agent: Any, robot: User) -> None:
+    in_force(row("fine", "allow", scope={"agent": "shop-agent"}))
+    body = {**BODY, "key": "order-1"}
+    assert post(agent, "/decisions", body).json()["state"] == "approved"
+    problem_of(post(acting(robot, "other-agent"), "/decisions", body), 409, "key_reused")
+
+
+@pytest.mark.parametrize(("said", "counts"), [("read", "write"), ("write", "write"), ("irreversible", "irreversible")])
+def test_a_tool_that_nobody_here_knows_writes_at_least(agent: Any, said: str, counts: str) -> None:
+    opened = post(agent, "/decisions", {**BODY, "action": {**REFUND, "effect_class": said}}).json()
+    assert (opened["state"], opened["action"]["effect_class"]) == ("rejected", counts)
+
+
+def test_a_tool_that_is_known_to_read_may_be_said_to_do_worse(agent: Any) -> None:
+    action = {"tool": "orders.get", "args": {}, "effect_class": "read"}
+    assert post(agent, "/decisions", {**BODY, "action": action}).json()["state"] == "approved"
+    worse = post(agent, "/decisions", {**BODY, "action": {**action, "effect_class": "write"}}).json()
+    assert (worse["state"], worse["action"]["effect_class"]) == ("rejected", "write")
+
+
+def test_a_callers_tiers_only_add(agent: Any, robot: User, sam: User, fiona: User) -> None:
     in_force(escalating(), row("fine", "allow", scope={"agent": "calm"}))
     opened = post(agent, "/decisions", {
         **BODY, "tiers": [{"group": "supervisors", "quorum": 1}, {"group": "finance"}], "due_in": "2h",
     }).json()  # fmt: skip
     assert [tier["approvers"] for tier in opened["tiers"]] == ["supervisors", "finance"]
-    asked = post(agent, "/decisions", {**BODY, "source": "calm", "tiers": [{"group": "finance"}]}).json()
+    asked = post(acting(robot, "calm"), "/decisions", {**BODY, "tiers": [{"group": "finance"}]}).json()
     assert asked["state"] == "open" and [tier["approvers"] for tier in asked["tiers"]] == ["finance"]
 
 
@@ -146,7 +193,9 @@ def test_tiers_are_merged_to_more_people_never_fewer(ruled: Any, own: Any, found
     assert merged == {**timed, "quorum": 2}
 
 
-def test_a_question_without_a_tool_goes_to_whom_the_caller_names_or_operators(agent: Any, sam: User) -> None:
+def test_a_question_without_a_tool_goes_to_whom_the_caller_names_or_operators(
+    agent: Any, sam: User, olivia: User
+) -> None:
     asked = post(agent, "/decisions", {**QUESTION, "due_in": "1h", "expires_in": "2h", "on_expiry": "hold"}).json()
     [tier] = asked["tiers"]
     assert (asked["state"], tier["approvers"], tier["on_expiry"]) == ("open", "supervisors", "hold")
@@ -187,7 +236,9 @@ def test_what_can_not_be_taken_is_refused_by_field(agent: Any, settings: Setting
         "callback_url": "http://169.254.169.254/latest/", "choices": [{"value": "a", "label": "A"}] * 2,
     }  # fmt: skip
     problem = problem_of(post(agent, "/decisions", wrong), 422, "invalid_input")
-    assert fields_of(problem) == {"due_in", "expires_in", "tiers", "callback_url", "choices"}
+    assert fields_of(problem) == {
+        "due_in", "expires_in", "tiers.0.group", "callback_url", "choices",
+    }  # fmt: skip
     shapes = {"action": {"tool": 5}, "on_expiry": "approve", "colour": "red", "evidence": ["text"]}
     assert fields_of(problem_of(post(agent, "/decisions", shapes), 422, "invalid_input")) >= {
         "sentence", "action.tool", "on_expiry", "colour",
@@ -195,8 +246,31 @@ def test_what_can_not_be_taken_is_refused_by_field(agent: Any, settings: Setting
     assert not Decision.objects.exists() and not External.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("tiers", "field"),
+    [
+        ([{"group": "nobody"}], "tiers.0.group"), ([{"group": "finance"}, {"group": "finance"}], "tiers.1.group"),
+        ([{"group": "finance", "quorum": 3}], "tiers.0.quorum"), ([{"group": "empty"}], "tiers.0.quorum"),
+        ([{"group": "robots"}], "tiers.0.quorum"), ([{"group": "finance", "quorum": 2}, {"group": "legal"}],
+        "tiers.1.quorum"), ([{"group": "finance"}] * 6, "tiers"), ([], "tiers"),
+    ],
+)  # fmt: skip
+def test_tiers_that_never_come_to_their_quorum_are_refused(
+    agent: Any, robot: User, person: Person, tiers: list[dict[str, Any]], field: str
+) -> None:
+    """Two people are in finance, one of them also in legal; the robots are the asker alone, and nobody operates."""
+    for name, groups in {"fay": ["finance", "legal"], "finn": ["finance"], "gone": ["finance", "legal"]}.items():
+        person(name, *groups, is_active=name != "gone")
+    Group.objects.create(name="empty")
+    robot.groups.add(Group.objects.create(name="robots"), Group.objects.get(name="finance"))
+    sent = {**QUESTION, "tiers": tiers}
+    assert fields_of(problem_of(post(agent, "/decisions", sent), 422, "invalid_input")) == {field}
+    both = [{"group": "finance"}, {"group": "legal"}]
+    assert post(agent, "/decisions", {**QUESTION, "tiers": both}).status_code == 201
+
+
 def test_only_so_many_of_one_caller_wait_at_once(
-    agent: Any, robot: User, sam: User, monkeypatch: pytest.MonkeyPatch
+    agent: Any, robot: User, sam: User, olivia: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(external, "MOST_OPEN", 2)
     for _ in range(2):
@@ -247,7 +321,7 @@ def test_a_callback_comes_with_a_secret_of_the_token(robot: User, sam: User) -> 
 @pytest.mark.django_db(transaction=True)
 def test_two_requests_with_one_key_at_the_same_moment_open_one(robot: User, sam: User) -> None:
     barrier, found, faults = threading.Barrier(6), set(), list[BaseException]()
-    wanted = external.Ask(sentence="Which depot?", action={}, tiers=({"group": "supervisors", "quorum": 1},))
+    wanted = asks.Ask(sentence="Which depot?", action={}, tiers=({"group": "supervisors", "quorum": 1},))
 
     def opener() -> None:
         try:

@@ -18,6 +18,7 @@ from config import mail
 from missions.models import Listener
 from tests import parcels
 from tests.web.conftest import Visit
+from tests.web.test_external_callbacks import given_up
 from tests.web.test_webhooks_api import failing
 from tests.web.visits import get, page_of, signed_in
 
@@ -146,8 +147,9 @@ def test_no_page_breaks_an_accessibility_rule_or_needs_sideways_scrolling(
 ) -> None:
     failing(2)
     webhooks.change(hook, url="https://8.8.8.8/a-very-long-address/" + "x" * 100)
-    mission = parcels.mission(sam)
-    for path in ("/me/notifications/", "/webhooks/", "/webhooks/new/", f"/webhooks/{hook.pk}/", page_of(mission)):
+    mission, asked = parcels.mission(sam), given_up(sam, by=olivia)
+    pages = ("/me/notifications/", "/webhooks/", "/webhooks/new/", f"/webhooks/{hook.pk}/", page_of(mission))
+    for path in (*pages, f"/queue/{asked}/"):
         page = visit(olivia, path, color_scheme=scheme, viewport={"width": width, "height": 800})
         page.wait_for_load_state("networkidle")
         found = Axe().run(page, options={"runOnly": list(RULES), "resultTypes": ["violations"]})

@@ -28,6 +28,7 @@ class Command(BaseCommand):
         create.add_argument("--scope", action="append", default=[], choices=tokens.SCOPES, dest="scopes")
         create.add_argument("--days", type=int, help="expires after so many days; without it, never")
         create.add_argument("--label", default="", help="what it is for")
+        create.add_argument("--agent", default="", help="the agent that acts with it, as policies name it")
         verbs.add_parser("list", help="list tokens, newest first").add_argument("--user")
         verbs.add_parser("revoke", help="revoke a token").add_argument("prefix", metavar="PREFIX")
 
@@ -37,15 +38,17 @@ class Command(BaseCommand):
 
     def create(self, options: dict[str, Any]) -> None:
         """Print the secret on standard output, and the rest on standard error."""
-        days, label = options["days"], options["label"]
+        days, label, agent = options["days"], options["label"], options["agent"]
         if days is not None and not 1 <= days <= LONGEST_DAYS:
             raise CommandError(f"--days is between 1 and {LONGEST_DAYS}.", returncode=2)
         if len(label) > 100:
             raise CommandError("--label takes at most 100 characters.", returncode=2)
+        if agent and tokens.wrong_agent(agent):
+            raise CommandError(f"--agent takes {tokens.AGENT_FORM}.", returncode=2)
         user = get_user_model().objects.filter(username=options["user"]).first()
         if user is None:
             raise CommandError(f"There is no user {options['user']!r}.", returncode=1)
-        token, secret = tokens.issue(user, scopes=tuple(options["scopes"]), days=days, label=label)
+        token, secret = tokens.issue(user, scopes=tuple(options["scopes"]), days=days, label=label, agent=agent)
         self.stdout.write(secret)
         self.stderr.write(f"It is shown only now. Revoke it with: manage.py token revoke {token.prefix}")
 
@@ -56,10 +59,10 @@ class Command(BaseCommand):
             rows = rows.filter(user__username=options["user"])
         now = database_now()
         Display(self.stdout, as_json=False).table(
-            ("PREFIX", "USER", "LABEL", "SCOPES", "CREATED", "EXPIRES", "STATE"),
+            ("PREFIX", "USER", "AGENT", "LABEL", "SCOPES", "CREATED", "EXPIRES", "STATE"),
             (
                 (
-                    row.prefix, row.user, row.label, " ".join(row.scopes) or "all", row.created_at,
+                    row.prefix, row.user, row.agent, row.label, " ".join(row.scopes) or "all", row.created_at,
                     row.expires_at or "never", _state(row, now),
                 )
                 for row in rows
