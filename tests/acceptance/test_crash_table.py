@@ -20,7 +20,7 @@ from tests.deaths.tabling import Table
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 DOCUMENT = ROOT / "docs" / "durability.md"
-SHORT = ("after_intent", "call_sent", "after_outcome", "vote_and_wake", "after_undo")
+SHORT = ("budget_held", "after_intent", "call_sent", "after_outcome", "vote_and_wake", "after_undo")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ class Row:
     who: str = "worker"  # who dies: worker, voter, taker, archivist
     body: str = "paid"
     alone: bool = False  # other workers would come first
+    budget: bool = False  # its effects are counted by a period budget
 
     @property
     def name(self) -> str:
@@ -39,7 +40,8 @@ class Row:
 
 ROWS = (
     Row(point="after_claim"), Row(point="after_ruling"), Row(point="decision_upsert"), Row(point="during_park"),
-    Row(point="after_park"), Row(point="vote_and_wake", who="voter"), Row(point="after_intent"),
+    Row(point="after_park"), Row(point="vote_and_wake", who="voter"), Row(point="budget_held", budget=True),
+    Row(point="after_intent"),
     Row(point="after_recheck"), Row(point="call_sent"), Row(point="call_answered"),
     Row(point="mid_flush", arrival=5, of_read=99, what=" of the intent"),
     Row(point="mid_flush", arrival=6, of_read=5, what=" of the outcome"), Row(point="after_outcome"),

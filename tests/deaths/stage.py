@@ -116,6 +116,7 @@ class Stage:
         types = {name: scene for one in performances for name, scene in one.types.items()}
         for name, scene in types.items():
             _keep_budgets(name, SCENES[scene].period_budgets if scene in SCENES else {})
+        known.all_types()  # what is found only now would be lost with what comes after
         before = dict(known._types)
         scenes.register(types)
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from approvals import votes
 from approvals.models import Decision, DecisionState, TierState
 from approvals.policies import document, versions
 from approvals.refusals import VoteRefused
-from missions.engine import controls, history
+from missions.engine import controls, history, period_budgets
 from missions.engine import registry as known
 from missions.engine.clock import database_now
 from missions.engine.starting import start
@@ -58,6 +59,7 @@ class Table:
         pairs = [(row, tool) for row in sorted(rows, key=lambda row: row.alone) for tool in CLASSES]
         cells = [Cell(row, tool, f"ORD-{1001 + number}", number) for number, (row, tool) in enumerate(pairs)]
         types = {name: body for cell in cells for name, body in cell.types.items()}
+        known.all_types()  # what is found only now would be lost with what comes after
         before = dict(known._types)
         scenes.register(types)
         try:
@@ -95,6 +97,11 @@ class Table:
         paid = {"tool": f"{cell.tool}.payments.refund", "args": {"order_id": cell.order, "amount": AMOUNT}}
         wanted = read if cell.tool == "read" else paid
         given = {"child": f"{cell.type}-child", "of_child": wanted} if cell.row.body == "carer" else wanted
+        if cell.row.budget:
+            period_budgets.add(
+                name=f"cell-{cell.number}", subject="mission_type", subject_name=cell.type, counts="effects",
+                amount=Decimal(9), period="month",
+            )
         cell.mission, _ = start(cell.type, given)
         first = WHEN_TAKEN if cell.tool != "read" else "after_claim"
         at = {"worker": cell.row.crash_at(cell.tool), "taker": first}.get(cell.row.who, "")

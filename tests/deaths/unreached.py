@@ -13,6 +13,7 @@ BROKEN = "only where a control's own program is at fault"
 SERVER_AWAY = "only where an MCP server can not be asked for its schema: tests/integration/test_mcp_failures.py"
 PEOPLE = "another choice of the same question: tests/integration/test_controls.py"
 STOPPED = "only where people press a stop: tests/integration/test_stops.py"
+EDITED = "only where people edited what is asked: tests/integration/test_answers.py"
 NOT_A_WORKER = "a rehearsal for people; no worker runs it"
 
 WHY: dict[str, str] = {
@@ -49,6 +50,7 @@ WHY: dict[str, str] = {
     "effects.admission:_unless_stopped:run.owner.learn_rules": STOPPED,
     "effects.admission:_unless_stopped:run.wait": STOPPED,
     "effects.intents:stands:op.put_off": STOPPED,
+    "effects.intents:rule:op.run.owner.in_database": EDITED,
     "effects.admission:_told:op.record": "only at a circuit that another mission opened",
     "effects.evidence:_latest:op.run.owner.in_database": "only in a control or a later chapter: test_evidence.py",
     "effects.call:ToolRun._prepare:self.run.wait": SERVER_AWAY,
