@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from missions.errors import InvalidInput, refusal_verdicts
 from missions.models import Child, Dependency, Mission, Outcome, State
@@ -32,11 +32,16 @@ def lock_awaited(references: Sequence[Reference], child: Child | None = None) ->
     found = list(Mission.objects.select_for_update().filter(uid__in=uids).order_by("pk"))
     missing = set(uids) - {mission.uid for mission in found}
     if missing:
-        raise _refusal("There is no mission " + ", ".join(sorted(map(str, missing))) + ".")
+        raise unknown(missing)
     above = _ancestors(child.parent_id) if child is not None else set()
     if any(mission.pk in above for mission in found):
         raise _refusal("A child can not wait for the end of a mission that it is a part of.")
     return found
+
+
+def unknown(missing: Collection[uuid.UUID]) -> InvalidInput:
+    """The refusal of missions that are not there, or that who asks may not see: nobody can tell which."""
+    return _refusal("There is no mission " + ", ".join(sorted(map(str, missing))) + ".")
 
 
 def _checked(references: Sequence[Reference]) -> list[uuid.UUID]:

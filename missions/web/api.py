@@ -14,7 +14,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from missions.engine import mailbox, starting
+from missions.engine import dependencies, mailbox, starting
 from missions.errors import MissionEnded
 from missions.models import Mission, State
 from missions.web.access import may_direct, may_start, unseen_among, visible_mission, visible_missions
@@ -70,8 +70,9 @@ class MissionsView(Endpoint):
             raise problem(403, "permission_denied", "Only operators and supervisors start missions.")
         body = StartBody(data=request.data)
         body.is_valid(raise_exception=True)
-        if hidden := unseen_among(request.user, body.validated_data["after"]):  # as what does not exist
-            raise field_problem("after", f"There is no mission {', '.join(sorted(map(str, hidden)))}.")
+        if unseen_among(request.user, after := body.validated_data["after"]):  # as what does not exist
+            seen = visible_missions(request.user).filter(uid__in=after).values_list("uid", flat=True)
+            raise dependencies.unknown(set(after) - set(seen))
         wanted = {**body.validated_data, "key": idempotency_key(request, body.validated_data["key"])}
         mission, created = starting.start(**wanted, started_by=caller(request), via="api")
         shown = visible_mission(request.user, mission.uid)

@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.http import HttpResponse, HttpResponseRedirect, QueryDict
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -96,10 +96,10 @@ def new_token(request: SignedInRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def revoke_token(request: SignedInRequest, token_id: int) -> HttpResponse:
-    """Revoke one of one's own tokens; again changes nothing. A GET leads back."""
+    """Revoke one of one's own tokens; again changes nothing. A GET leads back. Raises Http404 for others'."""
     if request.method == "POST":
-        own = ApiToken.objects.filter(pk=token_id, user=request.user, revoked_at=None)
-        if own.update(revoked_at=DatabaseNow()):
+        token = get_object_or_404(ApiToken, pk=token_id, user=request.user)
+        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=DatabaseNow()):
             messages.success(request, "The token is revoked.")
         else:
             messages.info(request, "That token is not in force.")

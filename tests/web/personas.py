@@ -13,7 +13,6 @@ from typing import Any
 
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from rest_framework.test import APIClient
 
 from approvals import comments, votes
 from approvals.budgets import asking
@@ -75,16 +74,16 @@ class Scene(World):
         self.consoles = {name: Client(raise_request_exception=False) for name in self.cast}
         for name, client in self.consoles.items():
             client.force_login(self.cast[name])
+        every = {scope: tuple(one for one in tokens.SCOPES if one != scope) for scope in tokens.SCOPES}
+        self.lacking = {scope: tokens.issue(self.people["admin"], scopes=some)[1] for scope, some in every.items()}
+        self.having = {scope: tokens.issue(self.people["admin"], scopes=(scope,))[1] for scope in every}
+        self.secrets = (MARK, *(str(one) for one in (self.hidden.uid, self.kept_back.pk)))
         self.rests = {name: client_of(user) for name, user in self.cast.items()}
 
-    def without(self, scope: str) -> APIClient:
-        """The administrator's token with every scope but this one."""
-        scopes = tuple(one for one in tokens.SCOPES if one != scope)
-        return client_of(token=tokens.issue(self.people["admin"], scopes=scopes)[1])
-
-    def only(self, scope: str) -> APIClient:
-        """The administrator's token with this scope alone."""
-        return client_of(token=tokens.issue(self.people["admin"], scopes=(scope,))[1])
+    def told_in(self, answer: Any) -> bool:
+        """Whether an answer tells of what is sealed."""
+        sent = b"".join(answer) if answer.streaming else answer.content
+        return any(secret.encode() in sent for secret in self.secrets)
 
     def mission(self, title: str = MARK) -> Mission:
         """A mission of the sealed type."""

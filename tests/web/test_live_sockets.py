@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection
 
 from missions.engine import feed
 from missions.engine.dsn import conninfo
-from missions.models import Kind, Mission, State
+from missions.models import Kind, Mission, RestrictedScope, Restriction, State
 from observability import stream
 from observability.console.consumers import UNANSWERED
 from tests import parcels, rail
@@ -94,6 +94,14 @@ def test_who_may_not_see_a_mission_is_refused_and_learns_nothing(dial: Dial, oli
     watch = Watch(dial(outsider, socket_of(parcels.mission(olivia))))
     assert watch.code() == 4403
     assert watch.html == []
+
+
+def test_a_mission_of_a_restricted_type_is_refused_to_other_roles(dial: Dial, olivia: User, sam: User) -> None:
+    Restriction.objects.create(scope=RestrictedScope.MISSION_TYPE, name=parcels.TYPE, group="supervisors")
+    mission = parcels.mission()
+    watch = Watch(dial(olivia, socket_of(mission)))
+    assert (watch.code(), watch.html) == (4403, [])
+    Watch(dial(sam, socket_of(mission))).until_text("mission-header-")
 
 
 def test_the_owner_and_readers_are_let_in(dial: Dial, audrey: User, outsider: User) -> None:
