@@ -43,8 +43,6 @@ from missions.models import EffectState, Kind
 from missions.storage.workspaces import note
 from missions.tools.spec import ToolCall, ToolSpec
 
-BACKOFF_FIRST, BACKOFF_MOST = 0.5, 300.0  # seconds
-
 
 class ToolRun:
     """One call `m.tool(...)` at one key path."""
@@ -169,9 +167,9 @@ class ToolRun:
         return self.spec.describe(self.args)
 
     def later(self, retry_after: float | None, tries: int) -> dt.datetime:
-        """When to try again: when the other side says, else with exponential backoff."""
-        seconds = retry_after if retry_after is not None else BACKOFF_FIRST * 2 ** min(tries - 1, 20)
-        return self.run.clock.now() + dt.timedelta(seconds=min(max(seconds, 0.0), BACKOFF_MOST))
+        """When to try again: when the other side says, else ever later, from half a second to five minutes."""
+        seconds = retry_after if retry_after is not None else 0.5 * 2 ** min(tries - 1, 20)
+        return self.run.clock.now() + dt.timedelta(seconds=min(max(seconds, 0.0), 300.0))
 
     async def _rule(self) -> None:
         if await standing.settle(self):
@@ -207,8 +205,14 @@ class ToolRun:
 
     async def _open(self) -> None:
         await admission.admitted(self)
-        if await evidence.holds(self):
+        # What a restored backup forgot may be what has changed the evidence: whether it happened comes first.
+        if self._is_forgotten or await evidence.holds(self):
             await intents.open_effect(self)
+
+    @property
+    def _is_forgotten(self) -> bool:
+        """Whether it may have happened in what a restored backup lost."""
+        return self.run.claimed.suspect and not self.progress.cleared
 
     def key_of(self, generation: int) -> str:
         """The idempotency key of one generation of this effect."""
@@ -219,12 +223,10 @@ class ToolRun:
         return self.run.clock.now() + dt.timedelta(seconds=self.spec.timeout_seconds)
 
     async def _call(self) -> None:
-        lost = self.run.claimed.suspect and not self.progress.cleared  # in what a restored backup forgot
         if self.spec.effect is EffectClass.READ:
             await reads.read(self)
-        elif lost or not self._mine:
-            why = doubt.RESTORED if lost else "The worker stopped before it could record what came of the call."
-            await self.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=self.progress.key, why=why, restored=lost)
+        elif self._is_forgotten or not self._mine:
+            await doubt.begin(self, forgotten=self._is_forgotten)
         else:
             await self._dispatch()
 

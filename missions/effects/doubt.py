@@ -34,6 +34,12 @@ CHOICES = (
 RULING = Ruling(outcome=RulingOutcome.ESCALATE, reason="Nobody but a person can tell whether this happened.")
 
 
+async def begin(op: ToolRun, *, forgotten: bool) -> None:
+    """Record that nobody knows what came of the call: a worker stopped, or a restored backup forgot."""
+    why = RESTORED if forgotten else "The worker stopped before it could record what came of the call."
+    await op.record(Kind.DOUBT, settle=EffectState.IN_DOUBT, key=op.progress.key, why=why, restored=forgotten)
+
+
 async def resolve(op: ToolRun) -> None:
     """One act towards a definite outcome."""
     answer = op.progress.answer
