@@ -11,9 +11,10 @@ from approvals.ballots import under
 from approvals.models import Decision, DecisionKind, Tier, TierState
 from approvals.refusals import BadVote
 from missions import data_classes
-from missions.effects import keys
+from missions.effects import differing, evidence, keys
+from missions.engine.readings import Readings
 from missions.errors import InvalidInput, UnknownTool
-from missions.governance import EffectClass, Intent, Json, RulingOutcome, gate
+from missions.governance import EffectClass, Intent, Json, Ruling, RulingOutcome, gate
 from missions.tools.arguments import SchemaArguments
 from missions.tools.registry import get_tool
 from missions.tools.spec import ToolSpec
@@ -45,8 +46,11 @@ def _tool(decision: Decision) -> ToolSpec | None:
         return None
 
 
-def checked(decision: Decision, args: Json) -> Json:
-    """The edited arguments as plain JSON. Raises BadVote with errors by field, also where policy denies them."""
+def checked(decision: Decision, args: Json) -> tuple[Json, Ruling]:
+    """The edited arguments as plain JSON, and how policy rules on them.
+
+    Raises BadVote with errors by field, also where policy denies them, or demands evidence that was not read for them.
+    """
     if refusal := why_not(decision):
         raise BadVote([{"field": "edited_args", "message": refusal}])
     spec = _tool(decision)
@@ -59,9 +63,22 @@ def checked(decision: Decision, args: Json) -> Json:
     if plain == decision.action["args"]:
         raise BadVote([{"field": "edited_args", "message": "Nothing is changed; approve it as it is."}])
     ruling = gate().rule(intent_of(decision, spec, plain))
+    if denied := _why_denied(decision, ruling, plain):
+        raise BadVote([{"field": "edited_args", "message": f"Policy denies this: {denied}"}])
+    return plain, ruling
+
+
+def _why_denied(decision: Decision, ruling: Ruling, args: Json) -> str:
+    """In words; empty where it is not. The mission will not read for the edited arguments what it has not read yet."""
     if ruling.outcome is RulingOutcome.DENY:
-        raise BadVote([{"field": "edited_args", "message": f"Policy denies this: {ruling.reason}"}])
-    return plain
+        return ruling.reason
+    if not ruling.evidence or decision.mission_id is None:
+        return ""
+    readings = Readings()
+    for reading in differing.readings_of(decision.mission_id):
+        readings.add(reading)
+    unread = [one["source"] for one in ruling.evidence if readings.latest(one["source"], args) is None]
+    return f"Evidence is missing: “{evidence.title(unread[0])}” was not read for this." if unread else ""
 
 
 def intent_of(decision: Decision, spec: ToolSpec, args: Json) -> Intent:
@@ -77,12 +94,13 @@ def intent_of(decision: Decision, spec: ToolSpec, args: Json) -> Intent:
     )
 
 
-def apply(decision: Decision, editor_id: int, args: Json) -> None:
-    """Ask for these arguments instead, from the first tier on. `args` are as `checked` returned them."""
+def apply(decision: Decision, editor_id: int, args: Json, ruling: Ruling) -> None:
+    """Ask for these arguments instead, from the first tier on. Both are as `checked` returned them."""
     spec = _tool(decision)
     assert spec is not None
     intent, sentence = intent_of(decision, spec, args), spec.describe(args)
     decision.edits += 1
+    decision.hold_seconds = max(decision.hold_seconds, ruling.hold_seconds)
     covered = {"edit": decision.edits, **decision.facts.get("covered", {})}  # the evidence stays the same
     decision.digest = keys.approval_digest(intent, sentence, covered)
     decision.sentence = " ".join(sentence.split())[:SENTENCE_LENGTH]
@@ -94,7 +112,7 @@ def apply(decision: Decision, editor_id: int, args: Json) -> None:
     decision.subject, decision.band = likeness.subject_of(args), likeness.band_of(reach.blast)
     decision.save(update_fields=[
         "edits", "digest", "sentence", "action", "editors", "reversibility", "blast", "risk", "searched", "subject",
-        "band",
+        "band", "hold_seconds",
     ])
     _start_over(decision)
 

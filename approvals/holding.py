@@ -11,9 +11,10 @@ import uuid
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from approvals import quorum, resolution, tiers
-from approvals.models import Decision, DecisionState, Retraction, Tier, Vote
+from approvals import coverage, quorum, resolution, tiers
+from approvals.models import Decision, DecisionState, Retraction, Tier, TierState, Vote
 from approvals.outbound import events
+from approvals.plans import TierPlan
 from approvals.refusals import BadVote, NotEligible, NotHeld, UnknownDecision
 from approvals.roll import Roll
 from missions.engine.alarms import set_alarm
@@ -37,6 +38,9 @@ def release(decision_id: uuid.UUID) -> bool:
     decision = resolution.locked(decision_id)
     if decision is None or not decision.is_held or not _is_over(decision):
         return False
+    if decision.mission is None and (void := _void(decision)):
+        _ask_again(decision, void)
+        return False
     decision.released_at = decision.hold_until
     decision.save(update_fields=["released_at"])
     resolution.announce(decision)
@@ -47,6 +51,29 @@ def release(decision_id: uuid.UUID) -> bool:
     except MissionEnded:  # nobody needs the answer any more; the approval stays on record as one that never took effect
         return False
     return True
+
+
+def _void(decision: Decision) -> list[int]:
+    """The approvals that hold no more, where what is left does not answer the tiers. Else, and of missions, none: the
+    look before dispatch asks the same of them; where no mission waits, nobody looks again."""
+    fresh = tiers.loaded(decision)
+    plans = [TierPlan.of_row(tier) for tier in fresh.tiers.all() if tier.state == TierState.MET]
+    if not coverage.missing(fresh, plans):
+        return []
+    held = {vote.pk for vote, _ in quorum.approvals(fresh, Roll.call([fresh]))}
+    return [vote.pk for vote in quorum.standing(fresh) if vote.pk not in held]
+
+
+def _ask_again(decision: Decision, void: list[int]) -> None:
+    """Open it again, without these votes; tiers that are answered all the same close at once."""
+    decision.retracted = [*decision.retracted, *void]
+    decision.state, decision.resolution, decision.resolved_at = DecisionState.OPEN, None, None
+    decision.hold_until = None
+    decision.save(update_fields=["retracted", "state", "resolution", "resolved_at", "hold_until"])
+    tiers.begin_again(Tier.objects.filter(decision=decision, state=TierState.MET))
+    tiers.open_next(decision)
+    tiers.advance(decision)
+    resolution.announce(decision)
 
 
 def _is_over(decision: Decision) -> bool:

@@ -117,7 +117,9 @@ def counting(decision: Decision) -> list[str]:
 
 def waited_for(decision: Decision, tier: Tier, roll: Roll) -> set[int]:
     """Whose vote in a tier would bring it further: as `may_vote`, less those who voted and seats that are filled."""
-    voted = {user for vote in standing(decision) if vote.tier_id == tier.pk for user in people(vote)}
+    cast = [vote for vote in standing(decision) if vote.tier_id == tier.pk]
+    void = {vote.on_behalf_of_id for vote in cast if roll.stands(vote) is None}
+    voted = {user for vote in cast for user in people(vote)} - void
     wanted = _open(tier) if tier.state == TierState.OPEN else frozenset(seat.position for seat in tier.approvers.all())
     able = may_vote(decision, tier, roll) - voted
     own = {user for user in able if roll.seats(tier, user) & wanted}
@@ -151,7 +153,8 @@ def seat_of(user: User, decision: Decision, tier: str = "") -> Seat | str:
     in_the_way = ""
     for one, mandate in _standings(user.pk, decision, tiers, roll):
         who = {user.pk, mandate.giver} if mandate else {user.pk}
-        theirs = ((vote, _cast_in(decision, vote)) for vote in standing(decision) if who & people(vote))
+        theirs = ((vote, _cast_in(decision, vote)) for vote in standing(decision) if who & people(vote)
+                  and (vote.voter_id == user.pk or roll.stands(vote) is not None))  # what was revoked bars nobody
         blocking = next(((vote, cast) for vote, cast in theirs if cast == one or cast.order in one.apart), None)
         if blocking is None:
             giver, delegation = (mandate.giver, mandate.id) if mandate else (None, None)

@@ -1,8 +1,9 @@
 """Bringing open decisions up to what policy says now, at once; without it, the look before dispatch does so later.
 
-What people have said stands. A tier that is demanded by now and was not asked is added, a quorum that rose is raised,
-nothing is taken away: what policy no longer demands is still asked. Where policy denies by now, the decision is
-superseded and its mission told, so that it asks for a ruling again and hears the denial. Nothing is approved here.
+What people have said stands. A tier that is demanded by now and was not asked is added, a quorum that rose is raised, a
+hold is made longer; nothing is taken away: what policy no longer demands is still asked. Where policy denies by now,
+the decision is superseded and its mission told, so that it asks for a ruling again and hears the denial. Nothing is
+approved here.
 """
 
 from __future__ import annotations
@@ -80,11 +81,13 @@ def extend(decision: Decision, plans: Iterable[TierPlan]) -> bool:
 
 
 def _extended(decision: Decision, ruling: Ruling) -> Refreshed:
-    if not extend(decision, plans_of(ruling.tiers)):
+    longer = ruling.hold_seconds > decision.hold_seconds
+    if not extend(decision, plans_of(ruling.tiers)) and not longer:
         return Refreshed.UNCHANGED
+    decision.hold_seconds = max(decision.hold_seconds, ruling.hold_seconds)
     decision.policy_version, decision.rules = ruling.policy_version[:120], list(ruling.rules)
     decision.reason, decision.facts = ruling.reason, {**decision.facts, "unevaluated": ruling.unevaluated}
-    decision.save(update_fields=["policy_version", "rules", "reason", "facts"])
+    decision.save(update_fields=["policy_version", "rules", "reason", "facts", "hold_seconds"])
     audience.refresh(decision)
     tiers.show_times(decision)
     resolution.announce(decision)

@@ -108,9 +108,9 @@ def _record(decision: Decision, ballot: Ballot) -> CastResult:
 
 def _edit(decision: Decision, seat: quorum.Seat, ballot: Ballot, args: Json) -> CastResult:
     """Ask for other arguments instead; the vote is kept with both, and counts for neither."""
-    wanted = edits.checked(decision, args)
+    wanted, ruling = edits.checked(decision, args)
     _insert(decision, seat, ballot, edited_from=decision.action["args"])
-    edits.apply(decision, ballot.voter.pk, wanted)
+    edits.apply(decision, ballot.voter.pk, wanted, ruling)
     resolution.announce(decision)
     seat.tier.refresh_from_db()
     return _result(decision, seat.tier, 0)

@@ -46,7 +46,10 @@ def votes() -> QuerySet[Any]:
 
     `place` is the mission's part of the cursor: 0 for a decision without one.
     """
-    earlier = Vote.objects.filter(tier=OuterRef("tier"), verdict=VoteVerdict.APPROVE, pk__lte=OuterRef("pk"))
+    earlier = Vote.objects.filter(
+        Q(retraction=None) | Q(retraction__at__gt=OuterRef("cast_at")), tier=OuterRef("tier"),
+        digest=OuterRef("digest"), verdict=VoteVerdict.APPROVE, pk__lte=OuterRef("pk"),
+    )  # fmt: skip
     later = Tier.objects.filter(decision=OuterRef("decision"), stage__gt=OuterRef("tier__stage")).order_by("order")
     return Vote.objects.select_related("voter", "on_behalf_of", "tier", "decision").annotate(
         place=Coalesce("mission_id", 0, output_field=BigIntegerField()),

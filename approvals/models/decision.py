@@ -82,7 +82,9 @@ class DecisionQuerySet(models.QuerySet["Decision"]):
     def for_voter(self, user: User, standing: reach.Standing | None = None) -> DecisionQuerySet:
         """Open, and this person may vote on them now, for themselves or for who gave them their vote."""
         standing = standing or reach.standing_of(user)
-        rows, may, votes = self.open().filter(reach.asked(standing)), Q(), Vote.objects.filter(retraction__isnull=True)
+        rows, may = self.open().filter(reach.asked(standing)), Q()
+        in_force = Q(delegation=None) | Q(delegation__revoked_at=None)  # what was revoked is in nobody's way
+        votes = Vote.objects.filter(in_force, retraction__isnull=True)
         for number, route in enumerate(reach.routes(standing)):
             rows = rows.alias(**{f"seat_{number}": reach.free_seat(route, votes)})
             may |= Q(**{f"seat_{number}__isnull": False}) & ~reach.behind(route.people)

@@ -93,4 +93,4 @@ def _ruling(intent: Intent, force: InForce) -> Ruling:
 
 def _demands(ruling: Ruling) -> tuple[object, ...]:
     """What a ruling comes to, without its words and the version's number."""
-    return ruling.outcome, ruling.tiers, ruling.rules
+    return ruling.outcome, ruling.tiers, ruling.rules, ruling.hold_seconds, ruling.evidence

@@ -74,8 +74,9 @@ async def refund(m: Context, request: RefundRequest) -> Verdict:
         if error.facts.get("code") not in BUSINESS:  # else we sent something wrong, which is no verdict
             raise
         return _refused(str(error), request)
-    # Not from the receipt: where only a person could say that it happened, that holds nothing but the reference.
-    summary = f"Refunded {coverage.amount} {coverage.currency} for order {request.order_id}."
+    # People may have approved another amount. Where only a person could say that it happened, there is no amount in it.
+    paid, currency = receipt.get("amount", coverage.amount), receipt.get("currency", coverage.currency)
+    summary = f"Refunded {paid} {currency} for order {receipt.get('order_id', request.order_id)}."
     return Verdict("refunded", summary=summary, data={"receipt": receipt})
 
 

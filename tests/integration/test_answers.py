@@ -151,6 +151,26 @@ def test_what_policy_denies_or_the_schema_does_not_take_is_no_edit(sam):
     assert not Vote.objects.exists()
 
 
+def test_what_was_never_read_for_the_edited_arguments_is_no_edit(sam):
+    tiers = [{"group": "supervisors", "quorum": 1}]
+    evidence = [{"source": "answers.look"}]
+    rules(
+        {"name": "read", "scope": {"tool": "answers.pay"}, "effect": "escalate", "tiers": tiers, "reason": "It moves."},
+        {"name": "much", "scope": {"tool": "answers.pay"}, "when": "args.amount >= 500", "effect": "escalate",
+         "tiers": tiers, "evidence": evidence, "hold": "10m", "reason": "It is much."},
+        {"name": "some", "scope": {"tool": "answers.pay"}, "when": "args.amount >= 200", "effect": "escalate",
+         "tiers": tiers, "hold": "5m", "reason": "It is some."},
+    )  # fmt: skip
+    with live_worker.worker():
+        run, _ = start("till", {"amount": 100})
+        decision = asked_of(run)
+    with pytest.raises(BadVote, match=r"answers\.look” was not read for this"):
+        approve(decision, sam, edited_args={"amount": 600, "to": "Ann"})
+    assert approve(decision, sam, edited_args={"amount": 300, "to": "Ann"}).state == "open"
+    decision.refresh_from_db()
+    assert decision.hold_seconds == 300  # of the rule that it falls under by now
+
+
 def test_a_digest_that_changed_after_the_approval_is_refused_at_dispatch(sam, monkeypatch):
     with live_worker.worker():
         run, _ = start("till", {"amount": 100})

@@ -69,6 +69,17 @@ def test_after_the_delegate_the_giver_does_not_vote_again(clock, sam, dee):
         cast(decision, sam)
 
 
+def test_the_giver_votes_where_what_the_delegate_voted_was_revoked(clock, sam, dee, person):
+    decision = opened(waiting_mission(), {**SUPERVISORS, "quorum": 2})
+    given = give(clock, sam, dee)
+    cast(decision, dee)
+    with pytest.raises(NotEligible, match="same standing"):
+        cast(decision, sam)
+    delegations.revoke(given.pk, sam)
+    assert queue_of(sam) == {decision}
+    assert (cast(decision, sam).state, cast(decision, person("sue", "supervisors")).state) == ("open", "approved")
+
+
 def test_who_is_waited_for_leaves_out_standings_that_voted_and_seats_that_are_filled(clock, sam, fiona, dee, person):
     person("simon", "supervisors")
     board = {"name": "board", "approvers": [{"group": "supervisors"}, {"group": "finance"}], "all_of": True}

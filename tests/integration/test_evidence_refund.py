@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 
 from approvals import votes
 from approvals.policies import files, versions
+from approvals.refusals import BadVote
 from missions.control import replay
 from missions.engine import history
 from missions.engine.starting import start
@@ -19,6 +20,7 @@ from missions.models import Effect
 from missions.testing import workers
 from missions.tools import catalogue, registry
 from tests import live_worker
+from tests.conftest import Person
 from tests.payment_server import PaymentServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,6 +52,24 @@ def refunded_elsewhere(server: PaymentServer) -> None:
     ledger = Ledger(server.directory)
     ledger.refund("elsewhere", "ORD-1001", "1450.00")
     ledger.close()
+
+
+def test_the_verdict_tells_what_people_approved_and_not_what_was_asked(
+    payments: PaymentServer, sam: User, person: Person
+) -> None:
+    edited = {**REQUEST, "amount": "90.00"}
+    with live_worker.worker():
+        run = live_worker.parked(start("refund", REQUEST)[0], "decision:")
+        asked = run.decisions.get()
+        other = {**edited, "order_id": "ORD-1002"}
+        with pytest.raises(BadVote, match="Evidence is missing"):  # nobody has read that order
+            votes.cast(asked.pk, sam, "approve", asked.digest, edited_args=other, channel="api")
+        votes.cast(asked.pk, sam, "approve", asked.digest, edited_args=edited, channel="api")
+        asked.refresh_from_db()
+        votes.cast(asked.pk, person("simon", "supervisors"), "approve", asked.digest, channel="api")
+        run = live_worker.ended(run)
+    assert payments.refunds("ORD-1001") == ["90.00"]
+    assert (run.outcome.verdict, run.outcome.summary) == ("refunded", "Refunded 90.00 GBP for order ORD-1001.")
 
 
 def test_an_order_that_is_refunded_elsewhere_between_the_two_gates_is_not_paid(

@@ -9,8 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from approvals import refreshing, votes
-from approvals.models import Decision
-from approvals.policies import document, versions
+from approvals.models import Decision, PolicyVersion
+from approvals.policies import document, touching, versions
 from approvals.refreshing import Refreshed
 from approvals.refusals import VoteRefused
 from missions.authoring import Context, Rejected, ToolCall, Verdict, mission, tool
@@ -46,12 +46,13 @@ def _nothing_paid() -> None:
     paid.clear()
 
 
-def demand(*tiers: Any, effect: str = "escalate") -> None:
+def demand(*tiers: Any, effect: str = "escalate", activate: bool = True, **fields: Any) -> PolicyVersion:
     """Put a policy in force that asks these groups (or tiers) about each payment."""
     asked = [{"group": one, "quorum": 1} if isinstance(one, str) else one for one in tiers]
     rule = {"name": "money", "scope": {"tool": "standing.*"}, "effect": effect, "reason": "Money moves."}
-    rules = [{**rule, "tiers": asked} if asked else rule]
-    versions.load(document.check({"name": "till", "mode": "enforce", "rules": rules}), activate=True, via="test")
+    rules = [{**rule, **fields, "tiers": asked} if asked else rule]
+    table = document.check({"name": "till", "mode": "enforce", "rules": rules})
+    return versions.load(table, activate=activate, via="test").version
 
 
 def approve(decision: Decision, *voters: User) -> None:
@@ -176,6 +177,21 @@ def test_an_open_decision_is_brought_up_to_date_at_once(sam: User, fiona: User) 
         approve(decision, sam, fiona)
         run = live_worker.ended(run)
     assert (run.outcome.verdict, run.decisions.count()) == ("paid", 1)
+
+
+def test_a_hold_that_policy_demands_by_now_holds_what_is_open(sam: User) -> None:
+    demand("supervisors")
+    with live_worker.worker():
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
+        decision = run.decisions.get()
+        version = demand("supervisors", hold="10m", activate=False)
+        assert touching.touched(version).decisions == (decision,)
+        demand("supervisors", hold="10m")
+        assert refreshing.refresh(decision.pk) is Refreshed.EXTENDED
+        assert refreshing.refresh(decision.pk) is Refreshed.UNCHANGED
+        approve(decision, sam)
+    decision.refresh_from_db()
+    assert decision.is_held and paid == []
 
 
 def test_a_raised_quorum_opens_a_met_tier_again(sam: User, fiona: User, person: Person) -> None:

@@ -196,6 +196,11 @@ def test_a_vote_that_is_taken_back_is_on_the_rail(olivia: User, sam: User) -> No
     for items in (whole(mission), stream.read(None)[0], stream.earlier(mission.pk)[0]):
         back = items[-1]
         assert (back.kind, back.payload["reason"], items[-2].kind) == ("retraction", "I misread it.", "vote")
+    votes.cast(decision.pk, sam, "approve", decision.digest, channel="api")
+    places = [item.payload["nth"] for item in whole(mission) if item.kind == "vote"]
+    assert places[-2:] == [1, 1]  # what was taken back is not counted in the sentence of the next
+    holding.undo(decision.pk, sam, "Again.")
+    back = whole(mission)[-1]
     assert stream.moment_of(back.cursor) == back.at
     assert stream.read(mission.pk, str(back.cursor)) == ([], str(back.cursor))
     nobody = stream.Sight(of_missions=Q(pk__in=[]), of_votes=Q(mission_id=0))

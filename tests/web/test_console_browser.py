@@ -34,8 +34,7 @@ def pages_of(missions: list[Mission]) -> list[str]:
     return ["/missions/", done, f"{done}?view=log", waiting, failed, "/missions/start/", START, "/missions/?q=none"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 def test_no_page_breaks_an_accessibility_rule(
     visit: Visit, missions: list[Mission], olivia: User, scheme: str, width: int
 ) -> None:

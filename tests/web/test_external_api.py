@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
+import uuid
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from pytest_django import Settings
 
-from approvals import holding, votes
+from approvals import delegations, holding, votes
 from approvals.models import Decision, Event, External
 from approvals.outbound import asks, external
 from approvals.policies import document, versions
 from missions.engine import stops
+from missions.engine.clock import database_now
 from missions.errors import InvalidInput
 from missions.web import tokens
 from tests.conftest import Person
@@ -132,6 +135,27 @@ def test_a_held_approval_is_told_once_it_can_not_be_undone(agent: Any, sam: User
     with transaction.atomic():
         assert holding.release(Decision.objects.get().pk)
     assert told.count() == 1
+
+
+def test_a_held_approval_of_somebody_who_has_no_right_by_then_is_asked_again(
+    agent: Any, sam: User, fiona: User, clock: Any
+) -> None:
+    in_force(row("held", "escalate", hold="10m"))
+    opened = post(agent, "/decisions", BODY).json()
+    given = delegations.give(sam, "fiona", until=database_now() + dt.timedelta(days=1))
+    votes.cast(opened["id"], fiona, "approve", opened["digest"], channel="api")
+    delegations.revoke(given.pk, sam)
+    clock.advance(seconds=601)
+    with transaction.atomic():
+        assert not holding.release(Decision.objects.get().pk)
+    now = agent.get(f"/api/v1/decisions/{opened['id']}").json()
+    assert (now["state"], now["hold_until"], now["tiers"][0]["state"]) == ("open", None, "open")
+    assert not Event.objects.filter(kind="decision.settled").exists()
+    assert [one.pk for one in Decision.objects.for_voter(sam)] == [uuid.UUID(opened["id"])]
+    votes.cast(opened["id"], sam, "approve", opened["digest"], channel="api")
+    clock.advance(seconds=601)
+    with transaction.atomic():
+        assert holding.release(Decision.objects.get().pk)
 
 
 def test_policies_and_stops_go_by_the_agent_of_the_token_whatever_the_caller_calls_itself(

@@ -140,8 +140,7 @@ def test_a_mission_is_followed_from_its_page(olivia: User, sam: User, outsider: 
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 def test_no_page_breaks_an_accessibility_rule_or_needs_sideways_scrolling(
     visit: Visit, olivia: User, sam: User, hook: Webhook, scheme: str, width: int
 ) -> None:

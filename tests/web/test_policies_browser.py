@@ -179,8 +179,7 @@ def test_five_hundred_rules_stay_usable(visit: Visit, paula: User) -> None:
     assert len(page.locator(".rules__row").all()) == 500
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 320])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
 def test_no_page_of_policies_breaks_an_accessibility_rule(
     visit: Visit, paula: User, refunds: PolicyVersion, scheme: str, width: int
 ) -> None:
