@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from approvals import coverage, quorum, resolution
+from approvals import coverage, holding, quorum, resolution
 from approvals import tiers as stages
 from approvals.models import Decision, DecisionState, Tier, TierState, Vote, VoteVerdict
 from approvals.plans import TierPlan
@@ -46,7 +46,7 @@ def create(decision: Decision, plans: Sequence[TierPlan]) -> None:
         stages.open_next(decision)
     elif stages.advance(decision):
         last = quorum.standing(stages.loaded(decision))[-1]
-        resolution.settle(decision, DecisionState.APPROVED, resolution.answer_of(last, DecisionState.APPROVED))
+        holding.approve(decision, resolution.answer_of(last, DecisionState.APPROVED))
 
 
 def carry(decision: Decision, tiers: Sequence[Tier]) -> int:

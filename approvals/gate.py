@@ -6,6 +6,7 @@ and the engine takes those as no ruling and asks again. Nothing is locked; `ask`
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import uuid
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from approvals import coverage, queue, quorum, superseding
 from approvals.models import Decision, DecisionKind, DecisionState
 from approvals.plans import plans_of
 from approvals.policies import evaluate, versions
+from missions.engine.clock import database_now
 from missions.governance import Answer, DecisionRequest, Intent, Json, Ruling, RulingOutcome
 
 logger = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class PolicyGate:
         if current.outcome is not RulingOutcome.ESCALATE or decision_id is None:
             return current
         decision = _decision(decision_id, intent)
-        missing = _missing(decision, current.tiers, digest)
+        missing = _missing(decision, current, digest)
         if decision is None or missing:
             return replace(current, reason=f"{missing} {current.reason}")
         by = ", ".join(quorum.counting(decision))
@@ -70,8 +72,8 @@ def _decision(decision_id: uuid.UUID, intent: Intent) -> Decision | None:
     return mine.filter(pk=decision_id, kind=DecisionKind.ACTION).first()
 
 
-def _missing(decision: Decision | None, tiers: Sequence[Json], digest: str) -> str:
-    """Why the decision does not answer for these tiers, in words for people; empty where it does."""
+def _missing(decision: Decision | None, current: Ruling, digest: str) -> str:
+    """Why the decision does not answer for this ruling, in words for people; empty where it does."""
     if decision is None:
         return "The approval is not for an action of this mission."
     if decision.state != DecisionState.APPROVED:
@@ -80,4 +82,12 @@ def _missing(decision: Decision | None, tiers: Sequence[Json], digest: str) -> s
         return "The approval is held back and can still be undone."
     if not digest or decision.digest != digest:
         return "Something else was approved than what is to be done now."
-    return coverage.missing(decision, plans_of(tiers))
+    if current.hold_seconds > decision.hold_seconds and not _has_lain(decision, current.hold_seconds):
+        return "Policy holds an approval back for longer by now than this one was."
+    return coverage.missing(decision, plans_of(current.tiers))
+
+
+def _has_lain(decision: Decision, seconds: float) -> bool:
+    """Whether the approval is so old that everybody had this long to take it back."""
+    given = decision.resolved_at
+    return given is not None and given + dt.timedelta(seconds=seconds) <= database_now()

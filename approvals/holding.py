@@ -25,8 +25,19 @@ from missions.governance import Answer
 REASON_LENGTH = 4000
 
 
-def hold(decision: Decision, answer: Answer) -> None:
-    """Approve it, and tell the mission only when the time of its rules is over. Callers hold the row lock."""
+def approve(decision: Decision, answer: Answer) -> bool:
+    """Approve it; whether the mission may be told now, rather than when the time of its rules is over.
+
+    The caller holds the row lock, and tells the mission.
+    """
+    if decision.hold_seconds > 0:
+        _hold(decision, answer)
+        return False
+    resolution.settle(decision, DecisionState.APPROVED, answer)
+    return True
+
+
+def _hold(decision: Decision, answer: Answer) -> None:
     decision.hold_until = database_now() + dt.timedelta(seconds=decision.hold_seconds)
     decision.released_at = None
     resolution.settle(decision, DecisionState.APPROVED, answer)

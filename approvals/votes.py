@@ -161,10 +161,11 @@ def _settle(decision: Decision, vote: Vote, state: DecisionState) -> CastResult:
     """Close the decision, describe it, and wake the mission last, unless its rules hold an approval back."""
     vote.decision = tiers.loaded(decision)
     answer = resolution.answer_of(vote, state)
-    if state == DecisionState.APPROVED and decision.hold_seconds > 0:
-        holding.hold(decision, answer)
-        return _result(decision, vote.tier, _counted(decision, vote.tier))
-    resolution.settle(decision, state, answer)
+    if state == DecisionState.APPROVED:
+        if not holding.approve(decision, answer):
+            return _result(decision, vote.tier, _counted(decision, vote.tier))
+    else:
+        resolution.settle(decision, state, answer)
     vote.tier.refresh_from_db(fields=["state"])
     result = _result(decision, vote.tier, _counted(decision, vote.tier))
     crashpoints.reach("vote_and_wake")

@@ -135,8 +135,7 @@ class Expired(Rejected):
 class ChangesRequested(Refusal):
     """A person asks for changes before deciding; `comment` says which, `reason_code` of what kind."""
 
-    code = "changes_requested"
-    verdict = "changes_requested"
+    code = verdict = "changes_requested"
 
     def __init__(self, comment: str, reason_code: str = "") -> None:
         super().__init__(f"Changes requested: {comment}", reason_code=reason_code)
@@ -299,11 +298,3 @@ class UnknownBudget(StandfastError):
     """There is no such budget."""
 
     code = "unknown_budget"
-
-
-def refusal_verdicts() -> set[str]:
-    """The verdicts with which unhandled refusals end a mission."""
-    kinds: list[type[Refusal]] = [Refusal]
-    for kind in kinds:
-        kinds += kind.__subclasses__()
-    return {kind.verdict for kind in kinds}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from missions.errors import refusal_verdicts
+from missions.engine.dependencies import refusal_verdicts
 from observability import told_by_engine, told_by_people, told_by_tools
 from observability.rail import RailItem
 from observability.telling import Telling

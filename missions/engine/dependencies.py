@@ -11,7 +11,7 @@ import datetime as dt
 import uuid
 from collections.abc import Collection, Sequence
 
-from missions.errors import InvalidInput, refusal_verdicts
+from missions.errors import InvalidInput, Refusal
 from missions.models import Child, Dependency, Mission, Outcome, State
 from missions.models.fields import DatabaseNow
 
@@ -102,3 +102,11 @@ def ended_as(mission: Mission) -> str:
         return str(mission.state)
     verdict = Outcome.objects.filter(mission_id=mission.pk).values_list("verdict", flat=True).first()
     return REFUSED if verdict in refusal_verdicts() else str(mission.state)
+
+
+def refusal_verdicts() -> set[str]:
+    """The verdicts with which unhandled refusals end a mission."""
+    kinds: list[type[Refusal]] = [Refusal]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return {kind.verdict for kind in kinds}

@@ -18,7 +18,7 @@ from missions.engine import history
 from missions.engine.starting import start
 from missions.models import Kind, Mission
 from tests import live_worker
-from tests.conftest import Person
+from tests.conftest import Clock, Person
 
 pytestmark = pytest.mark.django_db(transaction=True)
 paid: list[str] = []
@@ -192,6 +192,22 @@ def test_a_hold_that_policy_demands_by_now_holds_what_is_open(sam: User) -> None
         approve(decision, sam)
     decision.refresh_from_db()
     assert decision.is_held and paid == []
+
+
+def test_a_hold_that_policy_demands_by_now_holds_an_approval_that_was_given(sam: User, clock: Clock) -> None:
+    demand("supervisors")
+    with live_worker.worker():
+        run = live_worker.parked(start("standing.till", {})[0], "decision:")
+        first = run.decisions.get()
+        demand("supervisors", hold="10m")
+        approve(first, sam)
+        live_worker.wait_until(run, lambda now: now.decisions.count() == 2)
+        live_worker.parked(run, "decision:")
+        second = newest(run)
+        assert second.is_held and tiers_of(second) == [("supervisors", "met", ["sam"])] and paid == []
+        clock.advance(minutes=11)
+        run = live_worker.ended(run)
+    assert (run.outcome.verdict, run.decisions.count(), len(paid)) == ("paid", 2, 1)
 
 
 def test_a_raised_quorum_opens_a_met_tier_again(sam: User, fiona: User, person: Person) -> None:
