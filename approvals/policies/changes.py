@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from django.contrib.auth.models import User
 
-from approvals import queue, resolution
+from approvals import queue, quorum, resolution, tiers
 from approvals.models import (
     Decision,
     DecisionKind,
@@ -26,6 +26,7 @@ from approvals.models import (
 from approvals.policies import approving, comparing, document, gains, modes, trail, versions
 from approvals.policies.modes import Modes
 from approvals.policies.trail import Via
+from approvals.roll import Roll
 from missions.engine import codec
 
 Json = dict[str, Any]
@@ -96,9 +97,25 @@ def ask(policy: Policy, wish: Wish, by: User) -> Decision:
         activate_at=wish.activate_at, note=wish.note, gains=effect.gains,
     )
     queue.put_before_people(decision, approval.tiers)
+    _tell_who_is_missing(decision)
     facts = {"digest": decision.digest, "loosens": bool(effect.why)}
     trail.record(policy, "asked", Via(by=by), version=wish.version, decision=decision, why=wish.note, **facts)
     return decision
+
+
+def _tell_who_is_missing(decision: Decision) -> None:
+    """Say in its facts where a tier can not come to its quorum: the change would wait until somebody joins."""
+    fresh = tiers.loaded(decision)
+    roll = Roll.call([fresh])
+    able = {tier: len(quorum.may_vote(fresh, tier, roll)) for tier in fresh.tiers.all()}
+    short = [
+        f"Approvals needed of {tier.label}: {tier.quorum}; {count or 'nobody'} can give one."
+        for tier, count in able.items() if count < tier.quorum
+    ]  # fmt: skip
+    if short:
+        why = "Who wrote a change, or gains by it, does not decide on it."
+        decision.facts = {**decision.facts, "people_missing": " ".join([*short, why])}
+        decision.save(update_fields=["facts"])
 
 
 def ask_anew(change: PolicyChange, policy: Policy, why: str) -> Decision | None:

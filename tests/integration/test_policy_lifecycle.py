@@ -201,6 +201,16 @@ def test_a_rejection_sends_the_draft_back_with_the_reason(paula, peter):
     assert again.pk != decision.pk
 
 
+def test_a_change_that_nobody_can_approve_yet_says_so(paula, person):
+    in_force(ASKS)
+    _, decision = submitted(STRICT, paula)
+    assert decision.facts["people_missing"].startswith("Approvals needed of policy-admins: 1; nobody can give one.")
+    person("peter", "policy-admins")
+    in_force(ASKS, name="others")
+    _, decision = submitted(STRICT, paula, name="others")
+    assert "people_missing" not in decision.facts
+
+
 def test_submitting_twice_answers_the_open_decision(paula):
     in_force(*LOOSE)
     version, decision = submitted(STRICT, paula)

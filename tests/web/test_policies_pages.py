@@ -110,8 +110,10 @@ def test_an_empty_list_says_what_to_do(paula: User, sam: User) -> None:
 def test_the_list_and_the_policy_tell_what_is_in_force_and_what_is_not(paula: User, sam: User) -> None:
     version = drafted(paula)
     lifecycle.submit(version, by=paula, note="Because of <b>March</b>")
-    html = get(sam, "/policies/")
-    assert "In review" in html and f"/queue/{Decision.objects.get().pk}/" in html and "Enforced" in html
+    html, decision = get(sam, "/policies/"), f"/queue/{Decision.objects.get().pk}/"
+    assert "In review" in html and "Enforced" in html and decision in get(paula, "/policies/")
+    pages = ("/policies/", "/policies/refunds/", f"/policies/refunds/versions/{version.number}/")
+    assert [decision in get(sam, page) for page in pages] == [False] * 3  # it is not for him to open
     html = get(paula, "/policies/refunds/")
     assert "Because of &lt;b&gt;March&lt;/b&gt;" in html and "Submitted" in html and "paula" in html
 

@@ -40,6 +40,18 @@ def test_an_operator_stops_and_a_policy_admin_lifts(olivia: User, lifter: User) 
     assert "Nothing is stopped." in html and "Mended." in html
 
 
+def test_a_name_that_is_not_known_is_stopped_and_asked_about(olivia: User) -> None:
+    client = signed_in(olivia)
+    for scope, name, known in (
+        ("tool", "payment.refund", False), ("tool", "payments.refund", True), ("mission_type", "refnud", False),
+        ("mission_type", "refund", True), ("agent", "clerk", True),
+    ):  # fmt: skip
+        page = client.post("/stops/", {"scope": scope, "name": name, "reason": "As typed"}, follow=True)
+        assert ("Is it misspelt?" in page.content.decode()) is not known
+    told = {one["name"]: one["known"] for one in client_of(olivia).get("/api/v1/stops").json()["results"]}
+    assert [name for name, known in told.items() if not known] == ["refnud", "payment.refund"]
+
+
 def test_others_see_what_is_stopped_and_change_nothing(outsider: User) -> None:
     stop = stops.press("all", reason="<b>Fire</b>", by="olivia")
     html = get(outsider, "/stops/")

@@ -27,7 +27,8 @@ TOUCHED_SHOWN = 20
 def policies_page(request: HttpRequest) -> HttpResponse:
     """The list."""
     context = {
-        "rows": told.listed(), "may_edit": may_edit(request.user), "policy_fault": versions.in_force().unreadable,
+        "rows": told.listed(), "may_edit": may_edit(request.user), "seen": told.seen(person(request)),
+        "policy_fault": versions.in_force().unreadable,
     }  # fmt: skip
     return render(request, "policies/list.html", context)
 
@@ -49,6 +50,7 @@ def show_policy(request: HttpRequest, name: str, *, status: int = 200, form: Any
         "mode": told.MODES[Mode(policy.mode)], "mode_means": told.MODE_MEANS[Mode(policy.mode)],
         "scopes": told.scopes(policy),
         "mode_changes": told.mode_changes(policy), "events": told.events(policy),
+        "seen": told.seen(person(request), policy),
         "pending": [
             {"row": row, "touched": lifecycle.touched(row.version)}
             for row in rows if row.version.state in told.OPEN_STATES
@@ -77,7 +79,8 @@ def show_version(
     shown = touching.shown_to(person(request), found.decisions)
     checked = checking.check(version.rules)
     context = {
-        "version": version, "row": told.row(version), "rules": rendering.rows(version.rules, checked),
+        "version": version, "row": told.row(version), "seen": told.seen(person(request), version.policy),
+        "rules": rendering.rows(version.rules, checked),
         "whole": rendering.whole(checked), "active": active if active != version else None, "waiting": waiting,
         "touched": found, "touched_shown": shown[:TOUCHED_SHOWN],
         "touched_hidden": len(found.decisions) - len(shown), "touched_more": len(shown) > TOUCHED_SHOWN,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.contrib.auth.models import User
 from django.db.models import Prefetch, QuerySet
 
 from approvals.models import (
     Decision,
+    DecisionKind,
     DecisionState,
     Mode,
     Policy,
@@ -160,3 +163,9 @@ def mode_changes(policy: Policy) -> list[PolicyChange]:
     """The open decisions about another mode."""
     changes = policy.changes.filter(mode_change__isnull=False, decision__state=DecisionState.OPEN)
     return list(changes.select_related("decision").order_by("pk"))
+
+
+def seen(user: User, policy: Policy | None = None) -> set[uuid.UUID]:
+    """The decisions on changes, of a policy or of all, that this person may open."""
+    rows = Decision.objects.visible_to(user).filter(kind=DecisionKind.POLICY_CHANGE)
+    return set((rows.filter(policy_change__policy=policy) if policy else rows).values_list("pk", flat=True))
