@@ -14,4 +14,5 @@ from config.settings import *  # noqa: F403  (DATA_DIR must be known first)
 MISSIONS_WITNESS = DATA_DIR / f"witness-{os.getpid()}.json"  # noqa: F405  (another server each run is no finding)
 
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405  (whitenoise warns of a missing folder)
+DEBUG = False  # what is not found looks as it does in earnest, also in a server of its own
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -67,6 +67,15 @@ def since(decision: Decision, digest: str) -> list[Change]:
     return between(seen.edited_from or {}, decision.action.get("args") or {}, decision.action.get("args_schema"))
 
 
+def of_evidence(decision: Decision) -> list[Change]:
+    """What a decision rests on that has changed since an earlier answer; that answer counts no more."""
+    return [
+        _change(f"{one['title']}: {field['at']}", field["old"], field["new"], f"{one['title']}: {field['at']}")
+        for one in decision.facts.get("changed") or ()
+        for field in one["fields"]
+    ]
+
+
 def superseding(old: Decision | None, new: Decision | None) -> list[Change]:
     """What differs between a decision and the one that took its place."""
     if old is None or new is None:

@@ -30,8 +30,8 @@ FIELDS_SHOWN = 100
 NAMES_SHOWN = 8
 # Facts that are told elsewhere.
 INTERNAL = {
-    "account", "agent", "chapter", "clearance", "compensate", "covered", "differs", "path", "round", "supersedes",
-    "tool", "tool_title", "unevaluated",
+    "account", "agent", "approved", "changed", "chapter", "clearance", "compensate", "covered", "differs", "path",
+    "round", "supersedes", "tool", "tool_title", "unevaluated",
 }
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
 LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}
@@ -118,11 +118,13 @@ def _approvers(tier: Tier) -> list[str]:
 
 
 def arguments(decision: Decision) -> list[Value]:
-    """What the tool would be called with, in the order of its schema and with the schema's titles."""
+    """What the tool would be called with, what must be given first, with the schema's titles."""
     args: dict[str, Any] = decision.action.get("args") or {}
-    properties: dict[str, Any] = (decision.action.get("args_schema") or {}).get("properties") or {}
-    others = [name for name in args if name not in properties and name != "differs"]
-    names = [name for name in properties if name in args] + others
+    schema: dict[str, Any] = decision.action.get("args_schema") or {}
+    properties: dict[str, Any] = schema.get("properties") or {}
+    ordered = dict.fromkeys([*schema.get("required", ()), *properties])  # PostgreSQL keeps no order of an object
+    others = [name for name in args if name not in ordered and name != "differs"]
+    names = [name for name in ordered if name in args] + others
     titled = {name: (properties.get(name) or {}).get("title") for name in names}
     return [
         value_of(name, args[name], titled[name] or words.LABELS.get((decision.kind, name)))

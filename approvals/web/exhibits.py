@@ -28,6 +28,7 @@ class Exhibit:
     place: int  # in the list, from 1
     demanded: bool  # policy wants it looked at before anybody approves
     opened: bool  # its reader has looked at it
+    older: bool  # it was read again later
 
 
 def evidence(decision: Decision, opened: Collection[tuple[str, int]] = ()) -> list[Exhibit]:
@@ -37,14 +38,22 @@ def evidence(decision: Decision, opened: Collection[tuple[str, int]] = ()) -> li
     entries = Entry.objects.filter(mission_id=decision.mission_id, seq__in=seqs) if decision.mission_id else []
     recorded = {entry.seq: entry.payload for entry in history.decode(list(entries))}
     demanded = looks.demanded(decision)
+    latest = {_origin(item): place for place, item in enumerate(items, start=1)}
     return [
-        _exhibit(item, recorded, place, place in demanded, (Seen.EVIDENCE.value, place) in opened)
+        _exhibit(
+            item, recorded, place, demanded=place in demanded, opened=(Seen.EVIDENCE.value, place) in opened,
+            older=bool(item.get("source")) and latest[_origin(item)] != place,
+        )
         for place, item in enumerate(items, start=1)
-    ]
+    ]  # fmt: skip
+
+
+def _origin(item: dict[str, Any]) -> tuple[str, str]:
+    return str(item.get("source")), str(item.get("title"))
 
 
 def _exhibit(
-    item: dict[str, Any], recorded: dict[int, dict[str, Any]], place: int, demanded: bool, opened: bool
+    item: dict[str, Any], recorded: dict[int, dict[str, Any]], place: int, **told: bool
 ) -> Exhibit:
     title = next((str(item[name]) for name in ("title", "name", "source", "tool") if item.get(name)), "Evidence")
     rest = {name: value for name, value in item.items() if name not in GIVEN and value not in ("", None, title)}
@@ -55,5 +64,5 @@ def _exhibit(
     return Exhibit(
         title=title, seq=seq if isinstance(seq, int) else None, by_agent=item.get("author") == "agent",
         values=[value_of(name, value) for name, value in itertools.islice(rest.items(), FIELDS_SHOWN)],
-        place=place, demanded=demanded, opened=opened,
+        place=place, **told,
     )

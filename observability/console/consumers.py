@@ -1,4 +1,4 @@
-"""The live sockets: of one mission, of the queue, of the list of missions.
+"""The live sockets: of one mission, of the queue, of one decision, of the list of missions.
 
 Messages to the browser are HTML fragments that swap themselves in by id, or JSON: `{"event": "refresh"}` (lists ask
 again), `{"cursor": …}` (the rail is complete up to here). Messages from it are JSON: `{"since": CURSOR}` (send me what
@@ -11,6 +11,7 @@ import datetime as dt
 import json
 from urllib.parse import parse_qs
 
+from approvals.models import Decision
 from missions.visibility import NOTHING
 from missions.web.access import visible_missions
 from observability.console import fragments, live, sharing
@@ -43,6 +44,22 @@ class OverviewConsumer(QueueConsumer):
 
     pace = LIST_PACE_SECONDS
     beside = (ANY_MISSION,)
+
+
+class DecisionConsumer(QueueConsumer):
+    """Announces that the queue changed, or the mission that one decision is for: an approval is not yet a deed."""
+
+    pace = LIST_PACE_SECONDS
+
+    async def topics(self) -> list[str]:
+        mission_id = await read(self._mission_id)
+        return [QUEUE] if mission_id is None else [QUEUE, mission_topic(mission_id)]
+
+    def _mission_id(self) -> int | None:
+        """Of a decision that the viewer may see, if it is for a mission."""
+        user, wanted = live.person(self.viewer), self.scope["url_route"]["kwargs"]["decision_id"]
+        seen = Decision.objects.visible_to(user).filter(pk=wanted) if user else Decision.objects.none()
+        return seen.values_list("mission_id", flat=True).first()
 
 
 class MissionConsumer(LiveConsumer):

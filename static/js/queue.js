@@ -177,7 +177,10 @@ document.addEventListener("toggle", async ({ target }) => {
 
 /** What the page still offers would be refused. */
 function shut(why) {
-  for (const button of Object.values(buttons)) if (button) button.disabled = true;
+  for (const button of [...Object.values(buttons), document.getElementById("claim-button")]) {
+    if (button) button.disabled = true;
+  }
+  document.getElementById("unopened")?.remove();
   disarm();
   say(why);
 }

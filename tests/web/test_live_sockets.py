@@ -79,7 +79,10 @@ class Watch:
 # -- Who is let in -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/ws/queue/", "/ws/overview/", "/ws/missions/01a2046c-433f-7976-8e13-6e906736dde3/"])
+@pytest.mark.parametrize("path", [
+    "/ws/queue/", "/ws/overview/", "/ws/missions/01a2046c-433f-7976-8e13-6e906736dde3/",
+    "/ws/decisions/01a2046c-433f-7976-8e13-6e906736dde3/",
+])  # fmt: skip
 def test_strangers_are_refused(dial: Dial, path: str) -> None:
     assert Watch(dial(None, path)).code() == 4401
 
