@@ -41,7 +41,7 @@ insert into approvals_tier (
 )
 select id, 1, 1, substr(audience[1], 3), substr(audience[1], 3), 1, false, '{}', '',
     case when state = 'open' then 'open' else 'met' end, 'hold', due_at
-from approvals_decision
+from approvals_decision where audience <> '{}'
 """
 SEATS = """
 insert into approvals_tierapprover (tier_id, decision_id, position, spec, "group", resolved, open)

@@ -55,11 +55,12 @@ select m.id, n + 1, 1, 'ruling', 'payments.refund#' || n, '', convert_to(json_bu
 from missions_mission m cross join generate_series(1, 4) n where m.type = 'refund'
 """
 DECISION_ROWS = """
-insert into approvals_decision (id, kind, state, sentence, mission_id, timeline, chapter, path, action, choices, facts,
-    evidence, digest, reversibility, blast, risk, policy_version, rules, reason, opened_at)
+insert into approvals_decision (id, kind, state, sentence, searched, mission_id, timeline, chapter, path, action,
+    choices, facts, evidence, digest, asked_digest, edits, editors, retracted, answers, demands, hold_seconds, tool,
+    mission_type, subject, audience, reversibility, blast, risk, policy_version, rules, reason, opened_at)
 select gen_random_uuid(), 'action', case when mod(j.mission_id, 7) = 0 then 'rejected' else 'approved' end,
-    'Issue refund', j.mission_id, 1, 1, j.path, '{}', '[]', '{}', '[]', 'd', 'compensable', '{}', 'low', 'refunds v1',
-    '[]', '', j.recorded_at
+    'Issue refund', 'Issue refund', j.mission_id, 1, 1, j.path, '{}', '[]', '{}', '[]', 'd', 'd', 0, '{}', '{}', '{}',
+    '[]', 0, 'payments.refund', 'refund', '', '{}', 'compensable', '{}', 'low', 'refunds v1', '[]', '', j.recorded_at
 from missions_journal j where j.kind = 'ruling' and mod(j.mission_id + j.seq - 1, 3) = 0
 """
 

@@ -30,7 +30,10 @@ UNFINISHED = "select count(*) from missions_mission where state not in ('complet
 ALIVE = "select count(*) from missions_worker where dead_at is null"
 
 
-@pytest.mark.parametrize(("safety", "options"), [("keyed", ()), ("verifiable", ("--no-dedup",))])
+@pytest.mark.parametrize(
+    ("safety", "options"),
+    [pytest.param("keyed", (), marks=pytest.mark.soak), ("verifiable", ("--no-dedup",))],
+)
 def test_each_refund_happens_once_whatever_dies(system: System, safety: str, options: tuple[str, ...]) -> None:
     seed = int(os.environ.get("STANDFAST_CHAOS_SEED") or random.randrange(1_000_000))
     print(f"STANDFAST_CHAOS_SEED={seed}")

@@ -17,7 +17,7 @@ from tests.deaths.forks import Forks
 from tests.deaths.stage import Performance, Stage
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
-ONE_OF = 60  # of all cases, in the sample
+ONE_OF = 120  # of all cases, in the sample
 MISSED_PER_CENT = 5  # of faults that may wait for an arrival which another worker made superfluous
 TIMES = {
     "MISSIONS_HEARTBEAT_SECONDS": "0.3", "MISSIONS_HUNG_SECONDS": "1.5", "MISSIONS_DRAIN_SECONDS": "5",
