@@ -94,8 +94,8 @@ def rules_of(written: Any, source: str) -> tuple[Rule, ...]:
             rules.append(RuleShape.model_validate(row).build())
         except ValidationError as error:
             problems += _problems(error, source, _called(row, number))
-    counts = Counter(rule.name for rule in rules)
-    problems += [_twice(source, name) for name, count in counts.items() if count > 1]
+    names = Counter(_called(row, number) for number, row in enumerate(written, start=1))
+    problems += [_twice(source, name) for name, count in names.items() if count > 1]
     if problems:
         raise InvalidPolicy(problems)
     return tuple(rules)

@@ -144,6 +144,11 @@ def test_what_is_no_policy_is_refused(data):
     assert problems_of(data)
 
 
+def test_a_name_is_twice_also_where_one_of_its_rules_is_wrong():
+    told = problems_of(policy(row("a", "deny", "bogus"), row("a", "allow")))
+    assert [line.split(": ")[3] for line in told] == ["when 1:1", "name"]
+
+
 def test_five_hundred_rules_are_the_limit():
     rows = [row(f"r{number}", "deny") for number in range(501)]
     assert len(document.check(policy(*rows[:500])).rules) == 500
