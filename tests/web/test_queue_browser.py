@@ -132,7 +132,7 @@ def test_everything_works_without_scripts(visit, sam):
     visit.complaints.clear()
 
 
-@pytest.mark.parametrize("context", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 320, "height": 700}}])
+@pytest.mark.parametrize("context", [{}, {"color_scheme": "dark", "viewport": {"width": 320, "height": 700}}])
 def test_pages_are_accessible_and_fit_narrow_screens(visit, sam, olivia, context):
     sam.groups.add(olivia.groups.get())
     mission = waiting_mission()
