@@ -13,6 +13,7 @@ from django.db import transaction
 
 from approvals import coverage, quorum, resolution, tiers
 from approvals.models import Decision, DecisionState, Retraction, Tier, TierState, Vote
+from approvals.models.tier import TierQuerySet
 from approvals.outbound import events
 from approvals.plans import TierPlan
 from approvals.refusals import BadVote, NotEligible, NotHeld, UnknownDecision
@@ -77,12 +78,7 @@ def _void(decision: Decision) -> list[int]:
 
 def _ask_again(decision: Decision, void: list[int]) -> None:
     """Open it again, without these votes; tiers that are answered all the same close at once."""
-    decision.retracted = [*decision.retracted, *void]
-    decision.state, decision.resolution, decision.resolved_at = DecisionState.OPEN, None, None
-    decision.hold_until = None
-    decision.save(update_fields=["retracted", "state", "resolution", "resolved_at", "hold_until"])
-    tiers.begin_again(Tier.objects.filter(decision=decision, state=TierState.MET))
-    tiers.open_next(decision)
+    _reopen(decision, void, Tier.objects.filter(decision=decision, state=TierState.MET))
     tiers.advance(decision)
     resolution.announce(decision)
 
@@ -107,7 +103,8 @@ def undo(decision_id: uuid.UUID, user: User, reason: str = "") -> Decision:
         if vote is None:
             raise NotEligible("Only those whose approval counted may undo it.")
         Retraction.objects.create(vote=vote, mission_id=decision.mission_id, reason=reason.strip())
-        _reopen(decision, vote)
+        _reopen(decision, [vote.pk], Tier.objects.filter(pk=vote.tier_id))
+        resolution.announce(decision)
     return decision
 
 
@@ -127,11 +124,11 @@ def counted_vote(decision: Decision, user: User) -> Vote | None:
     return mine[-1] if mine else None
 
 
-def _reopen(decision: Decision, vote: Vote) -> None:
-    decision.retracted = [*decision.retracted, vote.pk]
+def _reopen(decision: Decision, without: list[int], anew: TierQuerySet) -> None:
+    """Open again, without these votes; these tiers are asked anew."""
+    decision.retracted = [*decision.retracted, *without]
     decision.state, decision.resolution, decision.resolved_at = DecisionState.OPEN, None, None
     decision.hold_until = None
     decision.save(update_fields=["retracted", "state", "resolution", "resolved_at", "hold_until"])
-    tiers.begin_again(Tier.objects.filter(pk=vote.tier_id))
+    tiers.begin_again(anew)
     tiers.open_next(decision)
-    resolution.announce(decision)

@@ -96,7 +96,8 @@ def submit(
     rights.demand(by)
     findings = lint.lint(document.check({"name": version.policy.name, "rules": version.rules}).written)
     refuse_errors(findings, str(version))
-    lines = {"findings": _listed(findings), "touches": _touched_in_words(touched(version))}
+    found = touching.touched(version, touching.AT_SUBMISSION)
+    lines = {"findings": _listed(findings), "touches": _touched_in_words(found)}
     with transaction.atomic():
         policy = versions.locked(version.policy_id)
         version.refresh_from_db(fields=["state"])
@@ -140,6 +141,8 @@ def _touched_in_words(found: Touched) -> str:
     told = [f"{one.pk}: {one.sentence}" for one in touching.shown_to(None, decisions)]
     others = len(decisions) - len(told)
     hidden = [f"{others} of missions that not everybody may see."] if others else []
+    if not decisions and not found.is_whole:
+        return f"None of the {touching.AT_SUBMISSION:,} decisions that have been open longest; no other was looked at."
     return f"{found.count} open decisions:\n{changes.shown([*hidden, *told])}" if decisions else ""
 
 

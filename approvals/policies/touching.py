@@ -21,6 +21,7 @@ from missions.tools.registry import get_tool
 from missions.visibility import seen_by, unrestricted
 
 LOOKED_AT = 300  # open decisions, so that a page stays quick behind a long queue
+AT_SUBMISSION = 10_000  # the same where it is looked once, for those who decide on the change
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 from missions.effects import (
     admission,
     asking,
+    backoff,
     budgeting,
     charging,
     consent,
@@ -167,9 +168,8 @@ class ToolRun:
         return self.spec.describe(self.args)
 
     def later(self, retry_after: float | None, tries: int) -> dt.datetime:
-        """When to try again: when the other side says, else ever later, from half a second to five minutes."""
-        seconds = retry_after if retry_after is not None else 0.5 * 2 ** min(tries - 1, 20)
-        return self.run.clock.now() + dt.timedelta(seconds=min(max(seconds, 0.0), 300.0))
+        """When to try again: when the other side says, else with exponential backoff."""
+        return self.run.clock.now() + backoff.pause(tries, retry_after)
 
     async def _rule(self) -> None:
         if await standing.settle(self):

@@ -10,27 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from missions.engine import stops
-from missions.engine.registry import all_types
 from missions.errors import AlreadyStopped, InvalidInput, UnknownStop
 from missions.models import Stop, StopScope
-from missions.tools.registry import all_tools
+from missions.web import toolbox
 from missions.web.access import may_lift, may_stop
 from missions.web.endpoint import Endpoint, caller
 from missions.web.problems import problem
 from missions.web.schema import PROBLEMS, listed
 from missions.web.serializers import Body, Text
-
-
-def is_known(stop: Stop) -> bool:
-    """Whether a tool or mission type of this name is known here; true of what is told apart by no registry.
-
-    What is not known can be stopped all the same: tools of other systems are, and a name may come with the next deploy.
-    """
-    if stop.scope == StopScope.TOOL:
-        return any(spec.name == stop.name for spec in all_tools())
-    if stop.scope == StopScope.MISSION_TYPE:
-        return any(kind.name == stop.name for kind in all_types())
-    return True
 
 
 class StopBody(Body):
@@ -66,7 +53,7 @@ class StopSerializer(serializers.Serializer[Any]):
 
     def get_known(self, stop: Stop) -> bool:
         """False where no tool or mission type of this name is known here: look whether it is misspelt."""
-        return is_known(stop)
+        return toolbox.is_known(stop)
 
 
 class StopsView(Endpoint):

@@ -1,4 +1,7 @@
-"""Tools as people see them: what each promises, its limits, and its circuit. Reads only; contacts no server."""
+"""Tools as people see them: what each promises, its limits, its circuit, and whether a stop names one that is known.
+
+Reads only; contacts no server.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from missions.engine import limits
-from missions.models import Circuit, Limit, Scope
+from missions.engine.registry import all_types
+from missions.models import Circuit, Limit, Scope, Stop, StopScope
 from missions.tools.registry import all_tools, get_tool
 from missions.tools.spec import ToolSpec
 
@@ -50,3 +54,15 @@ def _dressed(specs: Sequence[ToolSpec]) -> list[Tool]:
         )
         for spec in specs
     ]
+
+
+def is_known(stop: Stop) -> bool:
+    """Whether a tool or mission type of this name is known here; true of what is told apart by no registry.
+
+    What is not known can be stopped all the same: tools of other systems are, and a name may come with the next deploy.
+    """
+    if stop.scope == StopScope.TOOL:
+        return any(spec.name == stop.name for spec in all_tools())
+    if stop.scope == StopScope.MISSION_TYPE:
+        return any(kind.name == stop.name for kind in all_types())
+    return True

@@ -18,7 +18,6 @@ from missions.errors import AlreadyStopped, InvalidInput, UnknownStop
 from missions.models import Stop, StopScope
 from missions.web import toolbox
 from missions.web.access import may_lift, may_stop
-from missions.web.stops_api import is_known
 from observability.console.requests import SignedInRequest
 
 LIFTED_SHOWN = 20
@@ -70,7 +69,7 @@ def _pressed(request: SignedInRequest, form: StopForm) -> bool:
         return False
     else:
         messages.success(request, f"{stop.told} Calls under way come to their end; nothing new starts.")
-        if not is_known(stop):
+        if not toolbox.is_known(stop):
             messages.warning(request, f"No {stop.get_scope_display().lower()} {stop.name} is known. Is it misspelt?")
     return True
 
