@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from missions.data_classes import opened
 from missions.engine import accounts, history
+from missions.engine.dependencies import refusal_verdicts
 from missions.engine.registry import checkpoint_of
 from missions.models import Artifact, Effect, Entry, Mission, Outcome, State, Worker
 from missions.web.progress import Reported, latest
@@ -49,7 +50,9 @@ class Head:
 
     @property
     def verdict_tone(self) -> str:
-        """How the end is shown."""
+        """How the end is shown: what policy or people refused is no success."""
+        if self.outcome is not None and self.outcome.verdict in refusal_verdicts():
+            return "warn"
         return {State.FAILED: "bad", State.CANCELLED: "quiet"}.get(State(self.mission.state), "ok")
 
 

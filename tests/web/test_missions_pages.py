@@ -158,6 +158,12 @@ def test_the_head_of_an_ended_mission_says_how(olivia: User, end: object, words:
     assert words in get(olivia, page_of(mission)).split("mission-header-")[1].split("</section>")[0]
 
 
+@pytest.mark.parametrize(("verdict", "tone"), [("denied", "warn"), ("changes_requested", "warn"), ("delivered", "ok")])
+def test_what_was_refused_does_not_look_like_a_success(olivia: User, verdict: str, tone: str) -> None:
+    mission = parcels.complete(parcels.mission(olivia), verdict)
+    assert f"verdict--{tone}" in get(olivia, page_of(mission))
+
+
 def test_the_ledger_lists_effects_with_their_state(olivia: User) -> None:
     mission = parcels.mission(olivia)
     assert "No effects." in get(olivia, page_of(mission))
