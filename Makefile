@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 PEERS_VENV := .venv-peers
 export PORT
 export PYTHONUNBUFFERED = 1
+# All start many processes from the same sources, which are compiled once, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE =
 ifdef DATA_DIR
 export DATA_DIR
 endif
@@ -26,7 +28,7 @@ help:
 	@echo "make fmt     let ruff sort imports and fix what it can"
 	@echo "make bench   benchmarks (ONLY=steps,wake PEERS=dbos,langgraph,absurd,pgbench, or none)"
 	@echo "make peers   install what the benchmarks compare with, into $(PEERS_VENV)"
-	@echo "make lock    refresh requirements.lock, requirements-dev.lock and requirements-peers.lock"
+	@echo "make lock    refresh the requirements*.lock"
 	@echo "make clean   remove $(VENV) and $(PEERS_VENV); data in var/ stays"
 
 run: $(VENV)/.installed
@@ -63,11 +65,12 @@ peers: $(PEERS_VENV)/.installed
 LOCK = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade --quiet
 # The peers' lock knows nothing of ours: what they need must neither hold back nor push what the project runs on.
-PEERS_OF = import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["peers"], sep="\n")
+EXTRA = import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
 lock: $(VENV)/.installed-dev
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
-	$(BIN)/python -c '$(PEERS_OF)' | $(subst pyproject.toml,-,$(LOCK)) --output-file requirements-peers.lock
+	$(BIN)/python -c '$(EXTRA)' peers | $(subst pyproject.toml,-,$(LOCK)) --output-file requirements-peers.lock
+	$(BIN)/python -c '$(EXTRA)' llm | $(subst pyproject.toml,-,$(LOCK)) --no-deps --output-file requirements-llm.lock
 
 clean:
 	rm -rf $(VENV) $(PEERS_VENV)
@@ -82,9 +85,10 @@ $(VENV)/.installed: requirements.lock | $(BIN)/python
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.lock requirements-llm.lock $(VENV)/.installed
 	@echo "==> installing what tests and checks need (once)"
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --no-deps --requirement requirements-llm.lock
 	@touch $@
 
 $(PEERS_VENV)/.installed: requirements-peers.lock

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from approvals import exposure, likeness, tiers
 from approvals.ballots import under
+from approvals.intents import intent_of, tool_of
 from approvals.models import Decision, DecisionKind, Tier, TierState
 from approvals.refusals import BadVote
-from missions import data_classes
 from missions.effects import differing, evidence, keys
 from missions.engine.readings import Readings
-from missions.errors import InvalidInput, UnknownTool
-from missions.governance import EffectClass, Intent, Json, Ruling, RulingOutcome, gate
+from missions.errors import InvalidInput
+from missions.governance import Json, Ruling, RulingOutcome, gate
+from missions.tools import learning
 from missions.tools.arguments import SchemaArguments
-from missions.tools.registry import get_tool
-from missions.tools.spec import ToolSpec
 
 SENTENCE_LENGTH, EDITS = 500, 50
 
@@ -28,7 +27,9 @@ def why_not(decision: Decision) -> str | None:
         return "Only the arguments of an action can be edited."
     if not schema_of(decision).get("properties"):
         return "The tool's schema is not known, so its arguments can not be edited."
-    if _tool(decision) is None:
+    if tool_of(decision) is None:
+        learning.refresh()  # it may have come since this process looked
+    if tool_of(decision) is None:
         return "This server does not know the tool, so its arguments can not be edited here."
     return f"They were edited {EDITS} times; reject it instead." if decision.edits >= EDITS else None
 
@@ -39,21 +40,15 @@ def schema_of(decision: Decision) -> Json:
     return schema
 
 
-def _tool(decision: Decision) -> ToolSpec | None:
-    try:
-        return get_tool(decision.tool)
-    except UnknownTool:
-        return None
-
-
 def checked(decision: Decision, args: Json) -> tuple[Json, Ruling]:
     """The edited arguments as plain JSON, and how policy rules on them.
 
     Raises BadVote with errors by field, also where policy denies them, or demands evidence that was not read for them.
     """
+    learning.refresh()
     if refusal := why_not(decision):
         raise BadVote([{"field": "edited_args", "message": refusal}])
-    spec = _tool(decision)
+    spec = tool_of(decision)
     assert spec is not None
     try:
         plain = SchemaArguments(schema_of(decision)).check(args)
@@ -62,7 +57,7 @@ def checked(decision: Decision, args: Json) -> tuple[Json, Ruling]:
         raise BadVote(list(under("edited_args", refused))) from refused
     if plain == decision.action["args"]:
         raise BadVote([{"field": "edited_args", "message": "Nothing is changed; approve it as it is."}])
-    ruling = gate().rule(intent_of(decision, spec, plain))
+    ruling = gate().rule(intent_of(decision, plain))
     if denied := _why_denied(decision, ruling, plain):
         raise BadVote([{"field": "edited_args", "message": f"Policy denies this: {denied}"}])
     return plain, ruling
@@ -81,24 +76,11 @@ def _why_denied(decision: Decision, ruling: Ruling, args: Json) -> str:
     return f"Evidence is missing: “{evidence.title(unread[0])}” was not read for this." if unread else ""
 
 
-def intent_of(decision: Decision, spec: ToolSpec, args: Json) -> Intent:
-    """The action with these arguments, as the mission asks for it."""
-    mission = decision.mission
-    assert mission is not None
-    return Intent(
-        mission_uid=mission.uid, mission_type=mission.type, mission_title=mission.brief.title,
-        owner_id=mission.brief.started_by_id, tool=decision.tool, args=args,
-        effect_class=EffectClass(decision.action["effect_class"]), retry_safety=spec.retry_safety,
-        reversible=bool(spec.compensate), data_class=spec.data_class, agent=str(decision.facts.get("agent") or ""),
-        clearance=tuple(decision.facts.get("clearance", data_classes.DEFAULT)),
-    )
-
-
 def apply(decision: Decision, editor_id: int, args: Json, ruling: Ruling) -> None:
     """Ask for these arguments instead, from the first tier on. Both are as `checked` returned them."""
-    spec = _tool(decision)
+    spec = tool_of(decision)
     assert spec is not None
-    intent, sentence = intent_of(decision, spec, args), spec.describe(args)
+    intent, sentence = intent_of(decision, args), spec.describe(args)
     decision.edits += 1
     decision.hold_seconds = max(decision.hold_seconds, ruling.hold_seconds)
     covered = {"edit": decision.edits, **decision.facts.get("covered", {})}  # the evidence stays the same

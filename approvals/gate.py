@@ -48,6 +48,10 @@ class PolicyGate:
         """Take an approval back whose evidence has changed."""
         superseding.supersede(decision_id, why, changed)
 
+    def outdate(self, decision_id: uuid.UUID, answer: Answer) -> None:
+        """Close a question that was asked under another goal."""
+        superseding.outdate(decision_id, answer)
+
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: uuid.UUID | None, digest: str) -> Ruling:
         """Rule again. An escalation is allowed only where `decision_id` answers all that is demanded now.
 

@@ -38,6 +38,7 @@ CLAIM = dt.timedelta(minutes=15)
 REASON_LENGTH = 4000
 ENGINES_OWN = (
     DecisionKind.IN_DOUBT, DecisionKind.STANDING, DecisionKind.ROLLBACK, DecisionKind.DIVERGENCE, DecisionKind.BUDGET,
+    DecisionKind.TOOL_CHANGE,
     DecisionKind.POLICY_CHANGE,  # of a version, which is taken out of review by its own verb
 )
 
@@ -140,6 +141,7 @@ def content(request: DecisionRequest, chapter: int) -> dict[str, Any]:
             **request.facts, "agent": intent.agent, "clearance": list(intent.clearance),
             "tool_title": tool.title if tool else "", "compensate": tool.compensate if tool else "",
             "unevaluated": request.ruling.unevaluated,
+            **({"untrusted": list(intent.untrusted)} if intent.untrusted else {}),
         },
         "reversibility": reach.reversibility, "blast": reach.blast, "risk": reach.risk,
         "policy_version": request.ruling.policy_version[:VERSION_LENGTH], "rules": list(request.ruling.rules),

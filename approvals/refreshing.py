@@ -16,14 +16,12 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from approvals import audience, coverage, resolution, tiers
+from approvals import audience, coverage, intents, resolution, tiers
 from approvals.gate import PolicyGate
 from approvals.models import Decision, DecisionKind, Tier, TierState
 from approvals.plans import TierPlan, apart, plans_of, unique
-from approvals.policies import touching
-from missions.errors import MissionEnded, UnknownTool
-from missions.governance import Intent, Ruling, RulingOutcome
-from missions.tools.registry import get_tool
+from missions.errors import MissionEnded
+from missions.governance import Ruling, RulingOutcome
 
 
 class Refreshed(StrEnum):
@@ -41,22 +39,12 @@ def refresh(decision_id: uuid.UUID) -> Refreshed:
         decision = resolution.locked(decision_id)
         if decision is None or not decision.is_open or decision.kind != DecisionKind.ACTION or not decision.mission:
             return Refreshed.UNCHANGED
-        intent = intent_of(decision)
-        if intent is None:
+        if intents.tool_of(decision) is None:
             return Refreshed.UNKNOWN
-        ruling = PolicyGate().rule(intent)
+        ruling = PolicyGate().rule(intents.intent_of(decision))
         if ruling.outcome is RulingOutcome.DENY:
             return _denied(decision, ruling)
         return _extended(decision, ruling) if ruling.outcome is RulingOutcome.ESCALATE else Refreshed.UNCHANGED
-
-
-def intent_of(decision: Decision) -> Intent | None:
-    """The intent that a decision about an action is for, as the gate was asked; None where its tool is not known."""
-    try:
-        get_tool(decision.action["tool"])
-    except UnknownTool:
-        return None
-    return touching.intent_of(decision) if decision.mission is not None else None
 
 
 def _denied(decision: Decision, ruling: Ruling) -> Refreshed:

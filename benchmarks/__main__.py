@@ -25,12 +25,14 @@ from benchmarks.cluster import running  # noqa: E402
 from benchmarks.peers.kinds import KINDS, versions  # noqa: E402
 from benchmarks.results import FILE, Results  # noqa: E402
 from benchmarks.workloads import (  # noqa: E402
+    agents,
     idle,
     parked,
     policy_replay,
     queue_page,
     resume,
     ruling,
+    sandbox,
     start_to_done,
     steps,
     stop,
@@ -41,7 +43,8 @@ from benchmarks.workloads import (  # noqa: E402
 WORKLOADS = {  # in the order in which they run: an idle system has no missions that housekeeping has yet to check
     "idle": idle.run, "steps": steps.run, "start_to_done": start_to_done.run, "wake": wake.run,
     "takeover": takeover.run, "stop": stop.run, "resume": resume.run, "parked": parked.run, "ruling": ruling.run,
-    "policy_replay": policy_replay.run, "queue_page": queue_page.run,
+    "policy_replay": policy_replay.run, "queue_page": queue_page.run, "sandbox": sandbox.run, "agents": agents.run,
+    "agent_ages": agents.run_ages,
 }
 WIDTH = 150  # of tables that go to a file
 PEERS = ("pgbench", *KINDS, "none")

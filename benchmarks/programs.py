@@ -89,6 +89,12 @@ async def look(call: ToolCall) -> float:
     return begun
 
 
+@tool(name="bench.moment", effect="read")
+async def read_moment(call: ToolCall) -> float:
+    """Look at the clock."""
+    return time.monotonic()
+
+
 @mission("bench.calls", title="Call a tool until told to stop")
 async def calls(m: Context, given: dict[str, Any]) -> Verdict:
     """Call the tool again and again until the file `until` is there."""

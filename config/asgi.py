@@ -1,4 +1,4 @@
-"""The ASGI application: Django for HTTP, Channels for WebSockets."""
+"""The ASGI application: Django and the MCP server for HTTP, Channels for WebSockets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 
+from missions.mcp_server.door import Door
 from observability.console.routing import websocket_urlpatterns
 
 application = ProtocolTypeRouter(
     {
-        "http": django_application,
+        "http": Door(django_application),
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
     }
 )

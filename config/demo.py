@@ -1,4 +1,4 @@
-"""Demo data: groups, sign-ins, the policy for refunds and three missions to look at. Made once, never reset.
+"""Demo data: groups, sign-ins, policies, an agent, and three missions to look at. Made once, never reset.
 
 Never for real use: every sign-in has the same published password, so it is refused where DEBUG is off.
 """
@@ -13,24 +13,38 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 
 from approvals.models import PolicyVersion, VersionState
+from missions.agents import activation, versions
+from missions.agents.activation import Deed
+from missions.agents.versions import Wish
 from missions.engine.starting import start
+from missions.models import Agent
 
 PASSWORD = "standfast"
 MEMBERS = {
     "sam": "supervisors", "fiona": "finance", "lee": "legal", "olivia": "operators", "paula": "policy-admins",
     "audrey": "auditors",
 }  # fmt: skip
-ALSO = {"admin": ("policy-admins", "governors"), "lee": ("governors",)}  # so that paula's changes find their approvers
+ALSO = {  # so that paula's changes find their approvers
+    "admin": ("policy-admins", "governors", "agent-admins"), "lee": ("governors",), "paula": ("agent-admins",),
+}  # fmt: skip
 SIGN_INS = [
     ("sam", "supervisor: decides refunds"),
     ("fiona", "finance: decides refunds above 500 too"),
     ("lee", "legal; governor: decides what loosens a policy"),
     ("olivia", "operator: starts, pauses and cancels missions"),
-    ("paula", "policy admin"),
+    ("paula", "policy admin, agent admin"),
     ("audrey", "auditor"),
-    ("admin", "administrator, policy admin and governor"),
+    ("admin", "administrator, policy admin, agent admin and governor"),
 ]
-POLICY, POLICY_FILE = "refunds", Path("approvals/demo/refunds.yaml")
+POLICIES = {name: Path(f"approvals/demo/{name}.yaml") for name in ("refunds", "agents", "goals")}
+RESEARCHER = "researcher"
+RESEARCH = {
+    "title": "Researcher",
+    "instructions": "You look into orders and payments for the people who handle refunds. Read what the tools tell, "
+    "and answer in plain words: what was ordered and paid, what was paid back, and what does not fit. Name the order, "
+    "the amounts and the dates. Where you do not know, say so.",
+    "tools": ["orders.get", "payments.history"], "data_classes": ["internal"], "budget": {"turns": 20},
+}  # fmt: skip
 REFUNDS: list[tuple[str, dict[str, Any]]] = [
     ("demo-refund-small", {"order_id": "ORD-1001", "amount": "120.00", "reason": "Arrived damaged"}),
     ("demo-refund-large", {"order_id": "ORD-1002", "amount": "900.00", "reason": "Never arrived"}),
@@ -40,7 +54,7 @@ REFUNDS: list[tuple[str, dict[str, Any]]] = [
 
 def make() -> list[str]:
     """Make what is missing; says what was made. Runs in the caller's transactions."""
-    return [*make_people(), *load_policy(), *start_missions()]
+    return [*make_people(), *load_policies(), *make_agent(), *start_missions()]
 
 
 def make_people() -> list[str]:
@@ -59,12 +73,24 @@ def make_people() -> list[str]:
     return made
 
 
-def load_policy() -> list[str]:
-    """The policy for refunds, unless some version of it is active."""
-    if PolicyVersion.objects.filter(policy__name=POLICY, state=VersionState.ACTIVE).exists():
+def load_policies() -> list[str]:
+    """The policies for refunds, for agents and for amending goals, unless some version of them is active."""
+    active = PolicyVersion.objects.filter(policy__name__in=POLICIES, state=VersionState.ACTIVE)
+    missing = POLICIES.keys() - set(active.values_list("policy__name", flat=True))
+    for name in sorted(missing):
+        call_command("policy", "load", str(settings.BASE_DIR / POLICIES[name]), "--activate", verbosity=0)
+    return [f"policy {name}" for name in sorted(missing)]
+
+
+def make_agent() -> list[str]:
+    """An agent that reads orders. It needs an LLM to work; the page Agents says so where none is configured."""
+    if Agent.objects.exists():
         return []
-    call_command("policy", "load", str(settings.BASE_DIR / POLICY_FILE), "--activate", verbosity=0)
-    return [f"policy {POLICY}"]
+    paula = User.objects.get(username="paula")
+    versions.create(RESEARCHER, RESEARCH, Wish(by=paula, via="demo", note="To look into orders."))
+    why = "It only reads, and what it reads is internal."
+    activation.activate(RESEARCHER, 1, Deed(by=paula, via="demo", why=why))
+    return [f"agent {RESEARCHER}"]
 
 
 def start_missions() -> list[str]:

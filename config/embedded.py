@@ -162,6 +162,7 @@ def stop(root: Path) -> bool:
         with contextlib.suppress(psutil.NoSuchProcess):
             server.send_signal(blow)
         if _ends(server, patience):
+            _children[:] = [child for child in _children if child.poll() is None]  # reaped, if it was one of them
             return True
     raise ServerFailed(f"the server of {root} (pid {server.pid}) does not stop")
 

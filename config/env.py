@@ -65,3 +65,19 @@ def seconds(name: str, default: float, *, low: float, high: float) -> float:
 def names(name: str, default: str = "") -> list[str]:
     """A comma-separated list, empty items dropped."""
     return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of the words that are allowed. Raises SettingError."""
+    value = text(name, default).lower()
+    if value in allowed:
+        return value
+    raise SettingError(name, value, f"one of {', '.join(allowed)}")
+
+
+def some(name: str, allowed: tuple[str, ...]) -> list[str]:
+    """A comma-separated list of words that are allowed. Raises SettingError."""
+    found = names(name)
+    if set(found) <= set(allowed):
+        return found
+    raise SettingError(name, text(name), f"words from {', '.join(allowed)}, with commas")

@@ -1,8 +1,10 @@
-"""How a log line looks: time, level, logger, message, then the structured facts as key=value."""
+"""How a log line looks: time, level, logger, message, then the structured facts as key=value. No secret is in it."""
 
 from __future__ import annotations
 
 import logging
+
+from missions.secrets.redacting import redact
 
 STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request", "status_code"}
 
@@ -16,4 +18,5 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = {name: value for name, value in vars(record).items() if name not in STANDARD}
         ordered = sorted(facts, key=lambda name: (name != "action", name))
-        return super().format(record) + "".join(f" {name}={facts[name]}" for name in ordered)
+        line: str = redact(super().format(record) + "".join(f" {name}={facts[name]}" for name in ordered))
+        return line

@@ -24,6 +24,7 @@ from django.db.models import DurationField, ExpressionWrapper, F
 from config import embedded
 from config.supervisor import Program
 from missions.models.fields import DatabaseNow
+from missions.sandbox import selftest, watching
 from observability.models import Check
 from observability.tasks import HEARTBEAT
 
@@ -42,6 +43,7 @@ class Plan:
     workers: int
     drain: float  # seconds that a mission worker may take to finish what it can
     payments_port: int | None  # None: no demo payment server
+    isolates: bool = True  # whether there is a sandbox to supervise
 
     def programs(self) -> list[Program]:
         """In the order of their start."""
@@ -56,6 +58,8 @@ class Plan:
         found.append(Program(
             name="housekeeping", command=(python, manage, "qcluster"), drain=15, complaint=housekeeping_complaint,
         ))  # fmt: skip
+        if self.isolates:
+            found.insert(0, Program(name="sandbox", command=self._sandbox(python), drain=5, stage=1))
         if self.payments_port is not None:
             found.insert(0, Program(name="payments", command=self._payments(python), drain=5, stage=1))
         return found
@@ -63,6 +67,9 @@ class Plan:
     def _web(self, python: str) -> tuple[str, ...]:
         place = ("--bind", self.host, "--port", str(self.port))
         return (python, "-m", "daphne", *place, "--websocket_timeout", "-1", "-v", "0", "config.asgi:application")
+
+    def _sandbox(self, python: str) -> tuple[str, ...]:
+        return (python, "-m", "missions.sandbox.supervisor", "--folder", str(self.data / "sandbox"))
 
     def _payments(self, python: str) -> tuple[str, ...]:
         place = ("--port", str(self.payments_port), "--data", str(self.data / "demo"))
@@ -140,6 +147,14 @@ def heartbeat_age() -> float:
     finally:
         connection.close()
     return float("inf") if found is None else found.total_seconds()
+
+
+async def isolation_told() -> str:
+    """What is off because programs can not be isolated here, and how to switch it on; empty where they can."""
+    found = await selftest.examine()
+    await watching.recorded(found)
+    told = "\n".join(f"  {names}: {why}" for names, why in found.reasons())
+    return f"Isolation is off, so tools that run programs are refused (docs/isolation.md):\n{told}" if told else ""
 
 
 def environment(payments_port: int | None, site: str) -> dict[str, str]:

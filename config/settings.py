@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.core.management.utils import get_random_secret_key
 
-from config import embedded, env, mail, secret
+from config import embedded, env, llms, mail, reach, secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("DATA_DIR") or BASE_DIR / "var").resolve()
@@ -88,9 +88,13 @@ DATABASES = {"default": embedded.database(env.text("DATABASE_URL"), DATA_DIR / "
 
 # -- Missions ----------------------------------------------------------------------------------------------------------
 MISSIONS_GATE = "approvals.gate.PolicyGate"
-MISSIONS_MODULES = ["missions.library.refund", "approvals.simulation.mission", *env.names("MISSIONS_MODULES")]
+MISSIONS_MODULES = [
+    "missions.library.refund", "missions.library.agent", "missions.library.goals", "missions.library.tools",
+    "missions.tools.sandboxed", "approvals.simulation.mission", *env.names("MISSIONS_MODULES"),
+]
 MISSIONS_CONCURRENCY = env.integer("MISSIONS_CONCURRENCY", 500, low=1, high=100_000)
 MISSIONS_MCP_SERVERS = env.text("MISSIONS_MCP_SERVERS") or str(BASE_DIR / "deploy" / "mcp-servers.yaml")
+MCP_SERVER_HOSTS = env.names("MCP_SERVER_HOSTS")  # HOST or HOST:PORT in a private network that may be registered
 MISSIONS_HEARTBEAT_SECONDS = env.seconds("MISSIONS_HEARTBEAT_SECONDS", 2.0, low=0.1, high=60)
 MISSIONS_HUNG_SECONDS = env.seconds("MISSIONS_HUNG_SECONDS", 8.0, low=0.3, high=600)
 MISSIONS_HOST = env.text("MISSIONS_HOST")  # this host's name among peers; empty: the system's
@@ -110,7 +114,19 @@ MISSIONS_BREAKER_SECONDS = env.seconds("MISSIONS_BREAKER_SECONDS", 5.0, low=0.1,
 MISSIONS_BREAKER_WINDOW_SECONDS = env.seconds("MISSIONS_BREAKER_WINDOW_SECONDS", 300.0, low=1, high=86_400)
 MISSIONS_WAKES_AT_ONCE = env.integer("MISSIONS_WAKES_AT_ONCE", 100, low=1, high=10_000)
 MISSIONS_SHORT_WAIT_SECONDS = env.seconds("MISSIONS_SHORT_WAIT_SECONDS", 1.0, low=0, high=60)
+SANDBOX_DRIVER = env.choice("SANDBOX_DRIVER", "auto", ("auto", "bubblewrap", "none"))
+SANDBOX_MAY_LACK = env.some("SANDBOX_MAY_LACK", ("pids", "memory", "disk"))  # jobs run without these all the same
+SANDBOX_READABLE = env.names("SANDBOX_READABLE")  # folders of toolchains
+SANDBOX_PRIVATE_PLACES = env.names("SANDBOX_PRIVATE_PLACES")  # HOST:PORT in a private network that jobs may be let to
+SANDBOX_JOBS = env.integer("SANDBOX_JOBS", 8, low=1, high=1000)
+HTTP_TOOL_HOSTS = reach.places(env.names("HTTP_TOOL_HOSTS"))  # empty: http.get and its like reach nothing
+SQL_TARGETS = reach.targets(env.names("SQL_TARGETS"))  # databases that sql.* know: name → reference
 PAYMENTS_URL = env.text("PAYMENTS_URL", "http://127.0.0.1:8765/mcp")  # the demo payment server
+
+# -- LLMs: docs/llm.md -------------------------------------------------------------------------------------------------
+LLM_PROVIDERS = llms.known(env.text("LLM_PROVIDERS"))
+LLM_CHAIN = llms.chain(env.names("LLM_CHAIN"), LLM_PROVIDERS)
+LLM_PRICES = llms.priced(env.text("LLM_PRICES"))
 
 # -- Sign-in -----------------------------------------------------------------------------------------------------------
 LOGIN_URL = "/login/"
@@ -152,6 +168,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "missions.web.problems.handle",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
+MCP_CALLS_PER_MINUTE = env.integer("MCP_CALLS_PER_MINUTE", 600, low=0, high=1_000_000)  # of one token; 0: no limit
 SPECTACULAR_SETTINGS = {
     "TITLE": "Standfast",
     "DESCRIPTION": "AI missions that hold their place.",
@@ -163,7 +180,11 @@ SPECTACULAR_SETTINGS = {
         "MissionStateEnum": "missions.models.State", "StopScopeEnum": "missions.models.StopScope",
         "LimitScopeEnum": "missions.models.Scope",
         "PolicyVersionStateEnum": "approvals.models.VersionState",
+        "ArrivalOutcomeEnum": "approvals.models.ArrivalOutcome", "HookVerbEnum": "approvals.models.Verb",
         "DecisionStateEnum": "approvals.models.DecisionState", "DecisionKindEnum": "approvals.models.DecisionKind",
+        "AgentStateEnum": "missions.web.agents_shapes.STATES",
+        "ServerStateEnum": "missions.web.servers_api.STATES",
+        "ToolFormVerdictEnum": "missions.web.servers_api.VERDICTS", "VoteVerdictEnum": "approvals.models.VoteVerdict",
     },
 }
 

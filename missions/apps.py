@@ -12,6 +12,9 @@ class MissionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks (a wrong file of MCP servers stops start-up) and the handlers of alarms."""
-        for module in ("tools.checks", "engine.endings", "engine.deadlines", "engine.schedules", "web.signing_in"):
+        """Register the system checks (a wrong file of MCP servers stops start-up), handlers of alarms, MCP tools."""
+        for module in (
+            "tools.checks", "tools.learning", "engine.endings", "engine.deadlines", "engine.schedules",
+            "web.signing_in", "mcp_server.mission_tools",
+        ):
             importlib.import_module(f"missions.{module}")

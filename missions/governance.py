@@ -64,6 +64,7 @@ class Intent:
     reversible: bool = False  # whether the tool names a compensation
     data_class: str = ""  # of what the tool, or the document that is asked for, holds
     agent: str = ""
+    untrusted: tuple[str, ...] = ()  # the sources outside our trust that whoever asks has read from, by name
     decision_class: str = ""  # where it is no action but a decision of the mission itself: `Context.decide`
     decision: Json = field(default_factory=dict)  # of such a one: class, name, confidence (absent: none), findings
     clearance: data_classes.Clearance = data_classes.DEFAULT  # the mission's
@@ -201,6 +202,12 @@ class Gate(Protocol):
         Does nothing to a decision that ended otherwise.
         """
 
+    def outdate(self, decision_id: uuid.UUID, answer: Answer) -> None:
+        """What it asks rests on a goal that is amended: it closes as superseded, with this answer for the mission.
+
+        An approval that is held closes too. Does nothing to a decision that ended otherwise, or that is not there.
+        """
+
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: uuid.UUID | None, digest: str) -> Ruling:
         """Rule again just before dispatch. Allows only if policy still allows, or if the decision `decision_id` was
         approved for exactly `digest` by people who may still approve it and covers all tiers now required."""
@@ -222,6 +229,9 @@ class DenyWrites:
         return None
 
     def supersede(self, decision_id: uuid.UUID, why: str, changed: Sequence[Json]) -> None:
+        return None
+
+    def outdate(self, decision_id: uuid.UUID, answer: Answer) -> None:
         return None
 
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: uuid.UUID | None, digest: str) -> Ruling:

@@ -16,7 +16,9 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 from django_q.models import Task
 
+from approvals.inbound import hooks
 from approvals.outbound import failures
+from missions.engine import resources
 from missions.engine.clock import database_now
 from missions.models import ENDED, Alarm, ApiToken, Mission, Permit, Worker
 from missions.storage import collect
@@ -32,6 +34,8 @@ SWEEPERS = (
     "observability.cleaning.old_tokens",
     "observability.cleaning.unneeded_content",
     "observability.cleaning.old_events",
+    "observability.cleaning.old_arrivals",
+    "observability.cleaning.left_waits",
 )
 WEEK, MONTH, QUARTER = dt.timedelta(days=7), dt.timedelta(days=30), dt.timedelta(days=90)
 
@@ -65,6 +69,16 @@ def unneeded_content() -> int:
 def old_events() -> int:
     """Events told a quarter ago with their deliveries, and followers of missions that have left."""
     return failures.forget(database_now() - QUARTER)
+
+
+def old_arrivals() -> int:
+    """Events that came to hooks and for a quarter not again."""
+    return hooks.forget(database_now() - QUARTER)
+
+
+def left_waits() -> int:
+    """Waits for resources of missions that have ended or left."""
+    return resources.forget()
 
 
 def dead_workers() -> int:

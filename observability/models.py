@@ -1,10 +1,12 @@
-"""What the watches found last, which missions do not move, and what happened day by day."""
+"""What the watches found last, which missions do not move, what happened day by day, and what agents spent."""
 
 from __future__ import annotations
 
 from django.db import models
 
 from missions.models.fields import DatabaseNow
+
+AGENT_CHARACTERS, MEMBER_CHARACTERS = 100, 200
 
 
 class Check(models.Model):
@@ -58,3 +60,27 @@ class Daily(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.type}"
+
+
+class Spend(models.Model):
+    """What the LLM `member` took for a version of an agent on one day (UTC); kept when the missions leave."""
+
+    day = models.DateField()
+    agent = models.CharField(max_length=AGENT_CHARACTERS, blank=True, help_text="Empty: missions asked by themselves.")
+    version = models.IntegerField()
+    member = models.CharField(max_length=MEMBER_CHARACTERS, blank=True, help_text="PROVIDER/MODEL; empty: none.")
+    currency = models.CharField(max_length=10, blank=True)
+    turns = models.BigIntegerField(default=0, help_text="Those that failed included.")
+    failed = models.BigIntegerField(default=0, help_text="Turns that brought no answer.")
+    unpriced = models.BigIntegerField(default=0, help_text="Answers whose price nobody knew; not in the cost.")
+    tokens_in = models.BigIntegerField(default=0)
+    tokens_out = models.BigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["agent", "day", "version", "member", "currency"], name="spend_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.agent} v{self.version}: {self.cost} {self.currency}"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from missions.engine.dependencies import refusal_verdicts
-from observability import told_by_engine, told_by_people, told_by_tools
+from observability import told_by_agents, told_by_engine, told_by_people, told_by_tools
 from observability.rail import RailItem
 from observability.telling import Telling
 from observability.wording import clean, past, phrase, sentence
@@ -195,5 +195,8 @@ TELLERS: dict[str, tuple[Lane, str, Teller]] = {
     "upgraded": (Lane.ENGINE, "retry", told_by_engine.upgraded),
     "spent": (Lane.ENGINE, "flag", told_by_engine.spent),
     "artifact": (Lane.AGENT, "flag", told_by_engine.artifact),
+    "agent": (Lane.AGENT, "agent", told_by_agents.agent),
+    "llm": (Lane.AGENT, "agent", told_by_agents.llm),
+    "switched": (Lane.AGENT, "retry", told_by_agents.switched),
     "takeover": (Lane.ENGINE, "handover", _takeover),
 }

@@ -1,5 +1,5 @@
 """The scheduled jobs of housekeeping and their schedule: is a worker alive, is the rail whole, and what has modules of
-its own (stuck, rollup, cleaning).
+its own (stuck, rollup, spend, cleaning).
 
 Each is short, idempotent, asks the database a handful of statements, and leaves its finding in `Check`. Nothing that a
 mission's correctness depends on runs here. `ensure_schedules` puts them on django-q2's clock.
@@ -23,7 +23,7 @@ from missions.engine import history
 from missions.keeping import retention
 from missions.models import Entry, Mission, Worker
 from missions.models.fields import DatabaseNow
-from observability import rollup, watchdog
+from observability import rollup, spend, watchdog
 from observability.checks import is_quiet, record, still_stands
 from observability.models import Check
 from observability.stream import settled_before
@@ -39,6 +39,7 @@ SCHEDULES = (  # name, function, every so many minutes
     (STALE, "observability.tasks.watch_decisions", 5),
     ("reminders", "observability.tasks.remind", 1),
     ("stuck", "observability.stuck.watch", 2),
+    (spend.NAME, "observability.spend.roll_up", 5),
     ("roll-up", "observability.rollup.roll_up", 60),
     ("archive", "observability.tasks.archive", 60),
     ("cleaning", "observability.cleaning.clean", 24 * 60),
@@ -117,11 +118,12 @@ def remind() -> int:
 
 
 def archive() -> str:
-    """Move what was kept long enough into the archive; only from days whose figures are rolled up. The finding."""
+    """Move what was kept long enough into the archive; only what is rolled up and counted. The finding."""
     before = rollup.closed_until()
     if before is None:
         return "Nothing is rolled up yet."
-    found = retention.run(before=before)
+    spend.roll_up()
+    found = retention.run(before=min(before, spend.uncounted_since() or before))
     record("archive", not found.failed, str(found))
     return str(found)
 

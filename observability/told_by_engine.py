@@ -11,6 +11,7 @@ Json = dict[str, Any]
 VERBS = {
     "pause": "paused the mission", "resume": "let the mission go on", "cancel": "cancelled the mission",
     "stop": "stopped the mission at once", "rollback": "rolled the mission back", "retry": "let the mission try again",
+    "amend": "asked for another goal",
 }
 BY_ITSELF = {
     "attend": "The mission can not go on by itself: people say what becomes of it.",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from observability import told_by_jobs
 from observability.telling import Telling
 from observability.wording import clean, past, phrase, sentence
 
 Json = dict[str, Any]
+QUOTES = str.maketrans("“”", "''")
+ARGUMENTS, ARGUMENT_LENGTH = 3, 40  # that a sentence without words of its own names, and characters of each
 
 
 def error_text(payload: Json) -> str:
@@ -18,8 +21,26 @@ def error_text(payload: Json) -> str:
 
 
 def what(payload: Json) -> str:
-    """What the tool does here, in business words."""
-    return phrase(payload.get("sentence") or payload.get("title") or payload.get("tool") or "the action")
+    """What the tool does here, in business words; where it has none of its own, with the first of its arguments."""
+    said, title = payload.get("sentence"), payload.get("title") or payload.get("tool")
+    if said and said != title:
+        return phrase(said)
+    return f"{phrase(title or 'the action')}{_with(payload.get('args'))}"
+
+
+def _with(args: Any) -> str:
+    """Some of the plain arguments in brackets, numbers first; texts in quotes, since strangers may write them."""
+    plain = sorted(args.items(), key=lambda one: type(one[1]) is str) if isinstance(args, dict) else []
+    said = [
+        f"{clean(name, ARGUMENT_LENGTH).replace('_', ' ')} {_value(value)}" for name, value in plain
+        if type(value) in (int, float) or (type(value) is str and value.strip())
+    ]
+    more = ["…"] if len(said) > ARGUMENTS else []
+    return f" ({', '.join([*said[:ARGUMENTS], *more])})" if said else ""
+
+
+def _value(value: object) -> str:
+    return f"“{clean(value, ARGUMENT_LENGTH).translate(QUOTES)}”" if isinstance(value, str) else f"{value}"
 
 
 def reference(payload: Json) -> str:
@@ -43,6 +64,8 @@ def outcome(payload: Json) -> Telling:
     """How an effect or a read ended."""
     read = payload.get("effect_class") == "read"
     match payload.get("state"):
+        case "done" if read and told_by_jobs.is_job(payload):
+            return Telling(f"Done: {what(payload)}.", detail=told_by_jobs.how(payload))
         case "done" if read:
             return Telling(sentence(past(what(payload))))
         case "done":
@@ -57,7 +80,9 @@ def outcome(payload: Json) -> Telling:
 def _done(payload: Json) -> Telling:
     named = reference(payload)
     tail = f" (reference {named})" if named else ""
-    detail = "It had already happened; its outcome was adopted, nothing was repeated." if payload.get("adopted") else ""
+    detail = told_by_jobs.how(payload) if told_by_jobs.is_job(payload) else ""
+    if payload.get("adopted"):
+        detail = "It had already happened; its outcome was adopted, nothing was repeated."
     return Telling(f"Done: {what(payload)}{tail}.", detail=detail, tone="ok", icon="check", strong=True)
 
 
@@ -110,6 +135,9 @@ def awaiting(payload: Json) -> Telling:
     if payload.get("child"):
         return Telling(f"Waiting for the end of {_child(payload)}.", tone="info")
     until = moment(payload.get("timeout_at"))
+    if payload.get("resource"):
+        what = f"{phrase(payload['resource'])} of {phrase(payload.get('server') or 'a server')} to change"
+        return Telling(f"Waiting for {what}{f', at most until {until}' if until else ''}.", tone="info")
     name = phrase(str(payload.get("name") or "any").replace("_", " "))
     return Telling(f"Waiting for the message “{name}”{f', at most until {until}' if until else ''}.", tone="info")
 
@@ -118,11 +146,23 @@ def signal(payload: Json) -> Telling:
     """A message was taken, a child ended, or the wait timed out."""
     if payload.get("child"):
         return _ended(payload)
+    if str(payload.get("name")).startswith("mcp:"):
+        return _changed(payload)
     name = phrase(str(payload.get("name") or "any").replace("_", " "))
     if payload.get("timed_out"):
         return Telling(f"No message “{name}” came in time; the mission goes on without it.", tone="warn", follows=True)
     sender = clean(payload.get("sender") or "", 200)
     return Telling(f"Received the message “{name}”{f' from {sender}' if sender else ''}.", actor=sender, follows=True)
+
+
+def _changed(payload: Json) -> Telling:
+    """A resource on an MCP server has changed, or did not in time."""
+    if payload.get("timed_out"):
+        return Telling("What was awaited did not change in time; the mission goes on.", tone="warn", follows=True)
+    told = payload.get("payload") or {}
+    server = phrase(told.get("server") or "the server")
+    resource = phrase(told.get("resource") or "A resource")
+    return Telling(f"{resource} of {server} has changed.", actor=server, follows=True)
 
 
 def _child(payload: Json) -> str:

@@ -1,12 +1,15 @@
-"""Python programs as forks of one process that has imported what they all import; they start in a quarter of the time.
+"""Python programs as forks of a process that has imported what they import; they start in a fraction of the time.
 
-Owns that process, one for each test process, and `Program`, which stands for a fork as `subprocess.Popen` does for a
-fresh process. Promises: what runs is the same code from its first line, with the given environment, arguments and
-files, as a process of its own in a session of its own; only libraries are in memory already, nothing of the project.
+Owns those processes and `Program`, which stands for a fork as `subprocess.Popen` does for a fresh process. One of them,
+for each test process, has imported libraries and nothing of the project. Commands of `manage.py` are forks of a nest
+(`tests.nest`), which has imported the project in the same environment; the nests used last are kept. Promises: what
+runs is the same code from its first line, with the given environment, arguments and files, as a process of its own in
+a session of its own.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -17,22 +20,33 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 Stream = int  # a file descriptor
+IMPORT_SECONDS = 120
+NESTS = 4  # at a time: a system under test has one, or one a host
+OWN = ("STANDFAST_CRASH_AT", "PYTEST_CURRENT_TEST")  # what forks of one nest may differ in
+
+
+_nests: dict[frozenset[tuple[str, str]], _Server | None] = {}  # the one used last comes last
+_making = threading.Lock()
 
 
 class Program:
     """A Python program that runs. `words` are what would follow `python` on a command line."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], *, out: Stream, err: Stream) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], *, out: Stream, err: Stream,
+        given: Stream | None = None,
+    ) -> None:  # fmt: skip
         self.returncode: int | None = None  # as `subprocess.Popen` tells it
         self._words, self._told, self._reading = words, b"", threading.Lock()
         self._line, theirs = socket.socketpair()
-        with theirs, open("/dev/null", "rb") as nothing:
-            _server().fork([theirs.fileno(), nothing.fileno(), out, err])
+        with theirs, open(os.devnull, "rb") as nothing:
+            _server(words, environment).fork([theirs.fileno(), nothing.fileno() if given is None else given, out, err])
         self._line.sendall(json.dumps({"words": words, "environment": dict(environment)}).encode())
         self._line.shutdown(socket.SHUT_WR)
         self.pid = int(self._next(None))
@@ -88,23 +102,78 @@ def run(words: Sequence[str], environment: Mapping[str, str], *, seconds: float)
 
 
 class _Server:
-    """The process that forks. It ends when this one does."""
+    """A process that forks. It ends when this one does, or closes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[socket.socket], Any]) -> None:
         self._control, theirs = socket.socketpair()
         self._asking = threading.Lock()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.forks"], cwd=ROOT, stdin=theirs, stdout=subprocess.DEVNULL,
-                start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            )  # fmt: skip
+            self._process = start(theirs)
+
+    def is_ready(self) -> bool:
+        """Once it has imported all: whether it could."""
+        self._control.settimeout(IMPORT_SECONDS)
+        with contextlib.suppress(ConnectionResetError):
+            return self._control.recv(1) != b""
+        return False
 
     def fork(self, files: list[int]) -> None:
         """Have it fork once; it gets a socket to the caller and the program's three streams."""
         with self._asking:
             socket.send_fds(self._control, [b"."], files)
 
+    def close(self) -> None:
+        """Let it end; its forks go on."""
+        self._control.close()
+        self._process.wait(IMPORT_SECONDS)
+
+
+def _server(words: Sequence[str], environment: Mapping[str, str]) -> _Server:
+    """Who forks this. Without a nest, what the environment does to the project's settings shows in the program."""
+    nested = words[0] == "manage.py" and "qcluster" not in words  # for which settings differ
+    return (_nest(environment) if nested else None) or _libraries()
+
 
 @functools.cache
-def _server() -> _Server:
-    return _Server()
+def _libraries() -> _Server:
+    def start(theirs: socket.socket) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.forks"], cwd=ROOT, stdin=theirs, stdout=subprocess.DEVNULL,
+            start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+
+    server = _Server(start)
+    atexit.register(server.close)
+    atexit.register(_leave, 0)  # what was registered last comes first
+    return server
+
+
+def _nest(environment: Mapping[str, str]) -> _Server | None:
+    """The nest of this environment; None where the project can not be imported in it."""
+    given = {name: value for name, value in environment.items() if name not in OWN}
+    key = frozenset(given.items())
+    with _making:
+        if key not in _nests:
+            _nests[key] = _make_nest(given)
+        _nests[key] = found = _nests.pop(key)  # the last one of them
+        _leave(NESTS)
+    return found
+
+
+def _leave(most: int) -> None:
+    """Keep so many nests at most."""
+    while len(_nests) > most:
+        unused = _nests.pop(next(iter(_nests)))
+        if unused is not None:
+            unused.close()
+
+
+def _make_nest(environment: Mapping[str, str]) -> _Server | None:
+    with open(os.devnull, "r+b") as nothing:
+        silent = nothing.fileno()
+        words = ["-m", "tests.nest"]
+        nest = _Server(lambda theirs: Program(words, environment, out=silent, err=silent, given=theirs.fileno()))
+    if nest.is_ready():
+        return nest
+    nest.close()
+    return None

@@ -11,7 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from missions.tools.servers import Server, read
+from missions.tools.server_file import read
+from missions.tools.servers import Server
 from tests.forkserver import Program
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,9 +27,9 @@ def _deployed() -> Server:
 class PaymentServer:
     """One payment server over a directory; it keeps its port and its ledger over restarts."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, port: int = 0) -> None:
         self.directory = directory
-        self.port = 0
+        self.port = port
         self.process: Program
         self.start(*options)
 

@@ -1,6 +1,7 @@
 """The other side of what leaves the house: a real HTTP or HTTPS server and a real mail server, on loopback.
 
-Each notes what it gets; the HTTP server answers by path: `/ok`, `/fail`, `/gone`, `/hang`, `/redirect`, `/huge`.
+Each notes what it gets; the HTTP server answers by path: `/ok`, `/fail`, `/gone`, `/hang`, `/redirect`,
+`/huge`, `/headers` (what it got).
 """
 
 from __future__ import annotations
@@ -62,17 +63,20 @@ class Handler(BaseHTTPRequestHandler):
             self.receiver.released.wait(60)
         elif kind == "huge":
             self._huge()
+        elif kind == "headers":
+            self._plain(200, repr(found.headers).encode())
         else:
             self._plain({"fail": 500, "gone": 410, "redirect": 302}.get(kind, 200))
 
     do_GET = do_POST
 
-    def _plain(self, status: int) -> None:
+    def _plain(self, status: int, body: bytes = b"") -> None:
         self.send_response(status)
         if status == 302:
             self.send_header("location", "http://127.0.0.1:1/latest/meta-data/")
-        self.send_header("content-length", "0")
+        self.send_header("content-length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def _huge(self) -> None:
         self.send_response(200)
@@ -144,6 +148,9 @@ class Mailbox:
     port: int = 0
     mails: list[tuple[str, list[str], str]] = field(default_factory=list)
     refuses: str = ""  # an answer to RCPT, such as "550 no such user"
+    refused: str = ""  # whom alone it refuses so; empty: everybody
+    answers: str = "250 ok"  # to a whole message; empty: it hangs up instead
+    on_data: Callable[[str], None] = lambda text: None  # gets each message before it is answered
 
 
 @contextlib.contextmanager
@@ -169,14 +176,27 @@ def mail_server() -> Iterator[Mailbox]:
     yield box
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)
-    servers[0].close()
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    loop.run_until_complete(servers[0].wait_closed())
+    loop.run_until_complete(_hang_up(servers[0], asyncio.all_tasks(loop)))
     loop.close()
 
 
+async def _hang_up(server: asyncio.Server, sessions: set[asyncio.Task[None]]) -> None:
+    server.close()
+    for session in sessions:
+        session.cancel()
+    await asyncio.gather(*sessions, return_exceptions=True)
+    await server.wait_closed()
+    await asyncio.sleep(0)  # the transports take a turn to close
+
+
 async def _session(box: Mailbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await _dialogue(box, reader, writer)
+    finally:
+        writer.close()
+
+
+async def _dialogue(box: Mailbox, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     async def say(line: str) -> None:
         writer.write(f"{line}\r\n".encode())
         await writer.drain()
@@ -187,7 +207,7 @@ async def _session(box: Mailbox, reader: asyncio.StreamReader, writer: asyncio.S
         verb = line[:4].upper()
         if verb == "MAIL":
             sender = line.partition(":")[2]
-        if verb == "RCPT" and box.refuses:
+        if verb == "RCPT" and box.refuses and box.refused in line:
             await say(box.refuses)
             continue
         if verb == "RCPT":
@@ -197,7 +217,11 @@ async def _session(box: Mailbox, reader: asyncio.StreamReader, writer: asyncio.S
             text = (await reader.readuntil(b"\r\n.\r\n")).decode()
             box.mails.append((sender, recipients, text))
             recipients = []
+            box.on_data(text)
+            if not box.answers:
+                break
+            await say(box.answers)
+            continue
         await say("221 bye" if verb == "QUIT" else "250 ok")
         if verb == "QUIT":
             break
-    writer.close()

@@ -3,6 +3,7 @@
 from approvals.models.calendar import Calendar, Holiday
 from approvals.models.decision import Decision, DecisionKind, DecisionState, ReasonCode, Vote, VoteVerdict
 from approvals.models.delegation import Delegation, DelegationFact, Profile
+from approvals.models.inbound import Arrival, ArrivalOutcome, By, Hook, HookVersion, Scheme, Verb
 from approvals.models.outbound import (
     Channel,
     Delivery,
@@ -23,9 +24,10 @@ from approvals.models.thread import Comment, Look, Retraction, Seen
 from approvals.models.tier import OnExpiry, Tier, TierApprover, TierState
 
 __all__ = [
-    "Calendar", "Change", "Channel", "Comment", "Decision", "DecisionKind", "DecisionState", "Delegation",
-    "DelegationFact", "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery", "Event", "EventKind", "External",
-    "Follower", "Holiday", "Look", "Mode", "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent",
-    "PolicyVersion", "Profile", "ReasonCode", "Replay", "ReplayDifference", "ReplayPart", "Retraction", "Seen",
-    "Tier", "TierApprover", "TierState", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
+    "Arrival", "ArrivalOutcome", "By", "Calendar", "Change", "Channel", "Comment", "Decision", "DecisionKind",
+    "DecisionState", "Delegation", "DelegationFact", "Delivery", "DeliveryState", "DeliveryTry", "DigestEvery",
+    "Event", "EventKind", "External", "Follower", "Holiday", "Hook", "HookVersion", "Look", "Mode",
+    "NotificationChoice", "OnExpiry", "Policy", "PolicyChange", "PolicyEvent", "PolicyVersion", "Profile",
+    "ReasonCode", "Replay", "ReplayDifference", "ReplayPart", "Retraction", "Scheme", "Seen", "Tier", "TierApprover",
+    "TierState", "Verb", "VersionState", "Vote", "VoteVerdict", "Webhook", "WebhookFormat",
 ]

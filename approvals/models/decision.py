@@ -34,6 +34,7 @@ class DecisionKind(models.TextChoices):
     MEMORY_PROMOTION = "memory_promotion", "Memory promotion"
     POLICY_CHANGE = "policy_change", "Policy change"
     EXTERNAL = "external", "External"
+    TOOL_CHANGE = "tool_change", "Tool change"  # a server offers a tool differently than it was accepted
 
 
 class DecisionState(models.TextChoices):

@@ -36,7 +36,7 @@ from missions.governance import (
     RulingOutcome,
     gate,
 )
-from missions.tools.registry import get_tool
+from missions.tools import learning
 
 logger = logging.getLogger(__name__)
 MISSION_TYPE, QUESTION = "external", "external.question"
@@ -181,7 +181,7 @@ def _effect(tool: str, action: Json) -> EffectClass:
     but the caller says that it only reads, so it writes at least."""
     said = EffectClass(action.get("effect_class") or EffectClass.WRITE)
     try:
-        known = get_tool(tool).effect
+        known = learning.current_tool(tool).effect
     except UnknownTool:
         known = EffectClass.WRITE
     return max(said, known, key=list(EffectClass).index)

@@ -19,7 +19,13 @@ MARK = "whsec_"
 
 def secret(name: str) -> str:
     """The secret of this name under the installation's key of now, as its owner keeps it."""
-    return MARK + base64.b64encode(_derived(settings.SECRET_KEY, name)).decode()
+    return secrets(name)[0]
+
+
+def secrets(name: str) -> list[str]:
+    """The secrets of this name under the installation's key of now and its former ones."""
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [MARK + base64.b64encode(_derived(key, name)).decode() for key in keys]
 
 
 def headers(name: str, message: str, seconds: int, body: bytes) -> dict[str, str]:

@@ -8,7 +8,6 @@ read, and all of it together ends within `TOTAL_SECONDS`. HTTP itself is the lib
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 import time
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 import httpx2 as httpx
 
 from approvals.outbound import guard
+from missions import pinning
 
 TOTAL_SECONDS = 10.0
 GONE = 410
@@ -100,24 +100,9 @@ class Wire:
 
 async def _send(client: httpx.AsyncClient, url: httpx.URL, address: str, letter: Letter) -> int:
     """POST to this address in the name of the URL's host."""
-    request = client.build_request("POST", pinned(url, address), content=letter.body, headers={
-        "user-agent": AGENT, **letter.headers, "host": url.netloc.decode("ascii"),
-    })  # fmt: skip
-    if not _is_address(url.host):
-        request.extensions["sni_hostname"] = url.raw_host.decode("ascii")
+    request = pinning.request_to(
+        client, "POST", url, address, content=letter.body, headers={"user-agent": AGENT, **letter.headers}
+    )
     answer = await client.send(request, stream=True)
     await answer.aclose()  # the body is none of our business, however long it is
     return answer.status_code
-
-
-def pinned(url: httpx.URL, address: str) -> httpx.URL:
-    """The same URL with the address in place of the name."""
-    return url.copy_with(host=address.partition("%")[0])
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

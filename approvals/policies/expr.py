@@ -1,4 +1,4 @@
-"""Conditions in CEL. The only module that touches cel-expr-python.
+"""Conditions in CEL. The only module that touches cel-expr-python; `formulas` gets its environment here.
 
 Promises: a condition is checked against typed fields when it is saved, with line and column; it runs against plain
 maps, where a missing field is an error; nothing that happens inside raises, but comes back as a Result, and only a
@@ -172,7 +172,7 @@ def compile_checked(source: str) -> Expression:
         raise ExpressionError("The condition is empty; leave it out to mean always.")
     if _compile(CHECK, source).return_type() != cel.Type.BOOL:
         raise ExpressionError("The condition may turn out to be no boolean; compare it, as in `args.flag == true`.")
-    _refuse_nested_loops(source)
+    refuse_nested_loops(source)
     parts = syntax.conjuncts(source)
     return Expression(
         source, _compile(RUN, source), tuple(_compile(RUN, part) for part in parts),
@@ -200,7 +200,7 @@ def _compile(environment: Any, source: str) -> Any:
     try:
         program = environment.compile(source)
     except RuntimeError as error:
-        raise _located(str(error)) from error
+        raise located(str(error)) from error
     except TypeError as error:
         raise ExpressionError("The condition holds half a character.") from error
     if program.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
@@ -209,7 +209,8 @@ def _compile(environment: Any, source: str) -> Any:
     return program
 
 
-def _located(message: str) -> ExpressionError:
+def located(message: str) -> ExpressionError:
+    """What the compiler complains of, with its place."""
     found = PLACE.search(message)
     if found is None:
         return ExpressionError(_plain(message))
@@ -217,7 +218,8 @@ def _located(message: str) -> ExpressionError:
     return ExpressionError(_plain(text).replace("standfast.", ""), line, column)
 
 
-def _refuse_nested_loops(source: str) -> None:
+def refuse_nested_loops(source: str) -> None:
+    """Raises ExpressionError for a loop in a loop."""
     try:
         offset = syntax.nested_loop(source)
     except syntax.Unreadable as error:
@@ -262,8 +264,12 @@ def _add_map(message: Any, name: str, number: int) -> None:
 
 def _environment(types: Mapping[str, str], pool: Any = None) -> Any:
     lines = "".join(f'  - {{name: {name}, type: "{kind}"}}\n' for name, kind in types.items())
-    config = cel.NewEnvConfigFromYaml(HEAD + lines)
-    return cel.NewEnv(descriptor_pool=pool, config=config)
+    return environment(HEAD + lines, pool)
+
+
+def environment(config: str, pool: Any = None) -> Any:
+    """What CEL compiles in: which functions and variables there are."""
+    return cel.NewEnv(descriptor_pool=pool, config=cel.NewEnvConfigFromYaml(config))
 
 
 # Typed messages answer a missing field with its zero value, so they only check; rules run against plain maps.

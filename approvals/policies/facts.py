@@ -33,7 +33,7 @@ FIELDS: Final[Mapping[str, Mapping[str, type]]] = {
     "tool": {"name": str, "effect_class": str, "retry_safety": str, "reversible": bool},
     "mission": {"id": str, "type": str, "title": str, "owner_id": int},
     "agent": {"name": str},
-    "data": {"class": str, "clearance": list},
+    "data": {"class": str, "clearance": list, "untrusted": bool},
     "decision": {"class": str, "name": str, "confidence": float, "findings": int},
     "budget": {"left": dict, "spent": dict},
 }
@@ -68,7 +68,10 @@ def facts_of(intent: Intent, now: dt.datetime) -> Facts:
         "args": intent.args,
         "mission": {"id": str(intent.mission_uid), "type": intent.mission_type, "title": intent.mission_title},
         "agent": {"name": intent.agent},
-        "data": {"class": intent.data_class, "clearance": list(data_classes.opened(intent.clearance))},
+        "data": {
+            "class": intent.data_class, "clearance": list(data_classes.opened(intent.clearance)),
+            "untrusted": bool(intent.untrusted),
+        },
         "decision": intent.decision,
         "budget": {word: {one["name"]: float(one[word]) for one in intent.budgets} for word in ("left", "spent")},
     }

@@ -17,7 +17,7 @@ from approvals.policies.rules import Effect, Rule, matches
 from approvals.policies.staffing import Staff
 from approvals.policies.strictness import Row
 from missions.governance import EffectClass
-from missions.tools.registry import all_tools
+from missions.tools.learning import current_tools
 from missions.tools.spec import ToolSpec
 
 STRONGER: Final = {Effect.ALLOW: (Effect.DENY, Effect.ESCALATE), Effect.ESCALATE: (Effect.DENY,), Effect.DENY: ()}
@@ -47,7 +47,7 @@ def lint(rules: Sequence[dict[str, Any]], *, timed: bool = True) -> list[Finding
 
     Raises InvalidPolicy where they can not be read.
     """
-    return judged(comparing.rows(rules), Staff.of_now(), all_tools(), timed=timed)
+    return judged(comparing.rows(rules), Staff.of_now(), current_tools(), timed=timed)
 
 
 def judged(

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 
+from approvals.intents import intent_of
 from approvals.models import Decision, DecisionKind, PolicyVersion
 from approvals.policies import evaluate, versions
 from approvals.policies.versions import InForce
-from missions import data_classes
-from missions.errors import UnknownTool
-from missions.governance import EffectClass, Intent, RetrySafety, Ruling
+from missions.governance import Intent, Ruling
 from missions.models import Mission
-from missions.tools.registry import get_tool
+from missions.tools import learning
 from missions.visibility import seen_by, unrestricted
 
 LOOKED_AT = 300  # open decisions, so that a page stays quick behind a long queue
@@ -42,6 +41,7 @@ def touched(version: PolicyVersion, most: int = LOOKED_AT) -> Touched:
 
     Recomputed from the stored actions of at most `most`. Raises InvalidPolicy where the version can not be read.
     """
+    learning.refresh()
     now, then = versions.in_force(), versions.in_force(trial=version)
     if not _differs(now, then):
         return Touched()
@@ -65,25 +65,6 @@ def _differs(now: InForce, then: InForce) -> bool:
 
 def _judged(decision: Decision, force: InForce) -> tuple[object, ...]:
     return _demands(_ruling(intent_of(decision), force))
-
-
-def intent_of(decision: Decision) -> Intent:
-    """The intent that was asked about, as far as it is kept; what only the tool knows is asked of the registry."""
-    mission, action = decision.mission, decision.action
-    assert mission is not None
-    try:
-        spec = get_tool(action["tool"])
-    except UnknownTool:
-        spec = None
-    return Intent(
-        mission_uid=mission.uid, mission_type=mission.type, mission_title=mission.brief.title,
-        owner_id=mission.brief.started_by_id, tool=action["tool"], args=action["args"],
-        effect_class=EffectClass(action["effect_class"]),
-        retry_safety=spec.retry_safety if spec else RetrySafety.MANUAL,
-        reversible=bool(decision.facts.get("compensate")), agent=str(decision.facts.get("agent", "")),
-        data_class=spec.data_class if spec else "",
-        clearance=tuple(decision.facts.get("clearance", data_classes.DEFAULT)),
-    )
 
 
 def _ruling(intent: Intent, force: InForce) -> Ruling:

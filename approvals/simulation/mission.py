@@ -37,7 +37,7 @@ class ReplayRequest(BaseModel):
     part: int = Field(default=0, ge=0, title="Parts done")
 
 
-@tool(name="policies.open_replay", effect="read", title="Looked up what is replayed", timeout=300.0)
+@tool(name="policies.open_replay", effect="read", title="Looked up what is replayed", timeout=300.0, for_agents=False)
 def open_replay(
     call: ToolCall, policy: str, version: int, window: dict[str, Any], mission_type: str
 ) -> dict[str, Any]:
@@ -51,7 +51,10 @@ def open_replay(
     return {"total": replay.total, "beside": replay.beside}
 
 
-@tool(name="policies.replay_part", effect="read", title="Ruled on a part of history again", timeout=120.0)
+@tool(
+    name="policies.replay_part", effect="read", title="Ruled on a part of history again", timeout=120.0,
+    for_agents=False,
+)
 def replay_part(call: ToolCall, number: int) -> dict[str, Any]:
     """Judge the next rulings and count what differs; one part at a time, about a second each."""
     replay = _replay(call)
@@ -63,7 +66,7 @@ def replay_part(call: ToolCall, number: int) -> dict[str, Any]:
     return {"rulings": part.counts["read"], "differing": sum(part.counts["changes"].values()), "more": part.more}
 
 
-@tool(name="policies.close_replay", effect="read", title="Added up what differs", timeout=120.0)
+@tool(name="policies.close_replay", effect="read", title="Added up what differs", timeout=120.0, for_agents=False)
 def close_replay(call: ToolCall) -> dict[str, Any]:
     """Sum up all parts."""
     replay = closing.close_run(_replay(call))

@@ -23,7 +23,7 @@ from missions.engine.registry import all_types
 from missions.errors import InvalidInput, UnknownTool
 from missions.governance import EffectClass, Intent, Json, RetrySafety, Ruling
 from missions.models import Entry, Kind, Mission
-from missions.tools.registry import get_tool
+from missions.tools import learning
 from missions.tools.spec import ToolSpec
 
 NOBODYS: Final = uuid.UUID(int=0)  # stands for the mission where none is named
@@ -92,7 +92,7 @@ def _clearance(action: Action, data_class: str) -> Clearance:
 
 def _spec(name: str) -> ToolSpec | None:
     try:
-        return get_tool(name)
+        return learning.current_tool(name)
     except UnknownTool:
         return None
 

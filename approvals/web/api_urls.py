@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from approvals.web import calendar_api, deeds_api, delegation_api, policy_api, policy_change_api
+from approvals.web import calendar_api, deeds_api, delegation_api, hooks_api, policy_api, policy_change_api
 from approvals.web.api import ClaimView, DecisionsView, DecisionView, MissionDecisionsView, ReleaseView, VotesView
 from approvals.web.budgets_api import BudgetsView, BudgetView
 from approvals.web.simulation_api import DifferencesView, ReplayView, SimulateView, TryView
@@ -21,6 +21,12 @@ urlpatterns = [
     path("decisions/<uuid:decision_id>/claim", ClaimView.as_view(), name="api-claim"),
     path("decisions/<uuid:decision_id>/release", ReleaseView.as_view(), name="api-release"),
     path("missions/<uuid:uid>/follow", FollowView.as_view(), name="api-follow"),
+    path("hooks", hooks_api.HooksView.as_view(), name="api-hooks"),
+    path("hooks/<slug:name>", hooks_api.HookView.as_view(), name="api-hook"),
+    path("hooks/<slug:name>/versions", hooks_api.HookVersionsView.as_view(), name="api-hook-versions"),
+    path("hooks/<slug:name>/arrivals", hooks_api.ArrivalsView.as_view(), name="api-hook-arrivals"),
+    path("hooks/<slug:name>/secret", hooks_api.HookSecretView.as_view(), name="api-hook-secret"),
+    path("hooks/<slug:name>/try", hooks_api.HookTryView.as_view(), name="api-hook-try"),
     path("webhooks", WebhooksView.as_view(), name="api-webhooks"),
     path("webhooks/<int:webhook_id>", WebhookView.as_view(), name="api-webhook"),
     path("webhooks/<int:webhook_id>/deliveries", DeliveriesView.as_view(), name="api-deliveries"),

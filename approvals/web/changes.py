@@ -76,6 +76,16 @@ def of_evidence(decision: Decision) -> list[Change]:
     ]
 
 
+def of_form(decision: Decision) -> list[Change]:
+    """How a tool is offered now, against how it was accepted."""
+    rows = decision.facts.get("form_changes") or ()
+    return [_change(one["where"], _or_absent(one["before"]), _or_absent(one["after"]), one["where"]) for one in rows]
+
+
+def _or_absent(value: Any) -> Any:
+    return ABSENT if value is None else value
+
+
 def superseding(old: Decision | None, new: Decision | None) -> list[Change]:
     """What differs between a decision and the one that took its place."""
     if old is None or new is None:

@@ -73,10 +73,11 @@ def _editing(request: HttpRequest, decision: Decision, form: SchemaForm, status:
     left = {
         tier.label: len(quorum.may_vote(fresh, tier, roll) - {me}) >= tier.quorum for tier in fresh.tiers.all()
     }
+    typed = _typed(form)
     context = {
         **context_of(request, decision), "form": form, "comment": request.POST.get("comment", ""),
         "short_of": [group for group, enough in left.items() if not enough],
-        "changed": changes.between(decision.action["args"], _typed(form), edits.schema_of(decision)),
+        "changed": changes.between(decision.action["args"], typed, edits.schema_of(decision)) if typed else [],
     }
     return render(request, "approvals/edit.html", context, status=status)
 

@@ -30,11 +30,14 @@ FIELDS_SHOWN = 100
 NAMES_SHOWN = 8
 # Facts that are told elsewhere.
 INTERNAL = {
-    "account", "agent", "approved", "changed", "chapter", "clearance", "compensate", "covered", "differs", "path",
-    "round", "supersedes", "tool", "tool_title", "unevaluated",
+    "account", "agent", "approved", "changed", "chapter", "clearance", "compensate", "covered", "differs", "form",
+    "form_changes", "path", "round", "supersedes", "tool", "tool_title", "unevaluated",
 }
 GIVEN = {"title", "author", "path", "seq"}  # of a piece of evidence, told otherwise
-LABELS = {"key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after"}
+LABELS = {
+    "key": "Key of the call", "why": "Why", "deadline_at": "Nothing happens after",
+    "untrusted": "It has read what strangers wrote, from",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

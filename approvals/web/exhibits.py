@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -38,31 +39,34 @@ def evidence(decision: Decision, opened: Collection[tuple[str, int]] = ()) -> li
     entries = Entry.objects.filter(mission_id=decision.mission_id, seq__in=seqs) if decision.mission_id else []
     recorded = {entry.seq: entry.payload for entry in history.decode(list(entries))}
     demanded = looks.demanded(decision)
-    latest = {_origin(item): place for place, item in enumerate(items, start=1)}
+    latest = {_origin(item, recorded): place for place, item in enumerate(items, start=1)}
     return [
         _exhibit(
             item, recorded, place, demanded=place in demanded, opened=(Seen.EVIDENCE.value, place) in opened,
-            older=bool(item.get("source")) and latest[_origin(item)] != place,
+            older=bool(item.get("source")) and latest[_origin(item, recorded)] != place,
         )
         for place, item in enumerate(items, start=1)
     ]  # fmt: skip
 
 
-def _origin(item: dict[str, Any]) -> tuple[str, str]:
-    return str(item.get("source")), str(item.get("title"))
+def _origin(item: dict[str, Any], recorded: dict[int, dict[str, Any]]) -> tuple[str, str, str]:
+    """What was read: another one's order is no later reading of this one's."""
+    asked = recorded.get(item.get("seq", 0), {}).get("args")
+    return str(item.get("source")), str(item.get("title")), json.dumps(asked, sort_keys=True, default=str)
 
 
 def _exhibit(
     item: dict[str, Any], recorded: dict[int, dict[str, Any]], place: int, **told: bool
 ) -> Exhibit:
     title = next((str(item[name]) for name in ("title", "name", "source", "tool") if item.get(name)), "Evidence")
+    said = recorded.get(item.get("seq", 0), {}).get("sentence") if item.get("source") else ""
     rest = {name: value for name, value in item.items() if name not in GIVEN and value not in ("", None, title)}
     seq = item.get("seq")
     result = recorded.get(seq, {}).get("result") if isinstance(seq, int) else None
     if result is not None:
         rest |= result if isinstance(result, dict) else {"result": result}
     return Exhibit(
-        title=title, seq=seq if isinstance(seq, int) else None, by_agent=item.get("author") == "agent",
+        title=str(said or title), seq=seq if isinstance(seq, int) else None, by_agent=item.get("author") == "agent",
         values=[value_of(name, value) for name, value in itertools.islice(rest.items(), FIELDS_SHOWN)],
         place=place, **told,
     )

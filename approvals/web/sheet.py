@@ -116,7 +116,7 @@ def _around(decision: Decision, user: User) -> dict[str, Any]:
         "replaced_changes": changes.superseding(replaced[0] if replaced else None, decision),
         "new_changes": changes.superseding(decision, decision.superseded_by),
         "first_answer": ballots.first_answer(decision) if asks_more else None,
-        "given_answer": _given(decision),
+        "given_answer": _given(decision), "form_changes": changes.of_form(decision),
     }
 
 

@@ -30,7 +30,7 @@ from approvals.web.simulation_forms import ReplayForm, TryForm
 from missions.engine.clock import database_now
 from missions.errors import InvalidInput, KeyReused, UnknownMission
 from missions.models import Entry, Kind
-from missions.tools.registry import all_tools
+from missions.tools.learning import current_tools
 from missions.web.access import visible_mission, visible_missions
 from missions.web.pagination import cursor_of, place_of
 from missions.web.problems import Problem
@@ -117,7 +117,7 @@ def _try_page(
     ruling = trial.ruling if trial else None
     context = {
         "version": version, "form": form, "trial": trial, "broken": broken.problems if broken else (),
-        "refused": refused, "tools": [tool.name for tool in all_tools()], "recent": _recent(request),
+        "refused": refused, "tools": [tool.name for tool in current_tools()], "recent": _recent(request),
         "outcome": words.OUTCOMES[ruling.outcome] if ruling else None,
         "before": words.OUTCOMES[trial.present.outcome] if trial and trial.present else None,
         "rules": [words.rule_line(entry) for entry in ruling.trace] if ruling else [],

@@ -34,11 +34,13 @@ KINDS: dict[str, Sign] = {
     DecisionKind.MEMORY_PROMOTION: Sign("Memory promotion", "document"),
     DecisionKind.POLICY_CHANGE: Sign("Policy change", "shield"),
     DecisionKind.EXTERNAL: Sign("External", "export"),
+    DecisionKind.TOOL_CHANGE: Sign("Tool change", "tool", "warn"),
 }
 HEADINGS: dict[str, str] = {
     DecisionKind.IN_DOUBT: "What may have happened", DecisionKind.STANDING: "What was done, and what is wanted now",
     DecisionKind.ROLLBACK: "What could not be undone", DecisionKind.DIVERGENCE: "What no longer fits",
     DecisionKind.QUESTION: "What is asked", DecisionKind.BUDGET: "What is used up",
+    DecisionKind.TOOL_CHANGE: "What is different",
 }  # fmt: skip
 # What each choice of the engine's own questions does; kind, then value.
 DOES: dict[tuple[str, str], str] = {
@@ -74,6 +76,7 @@ LABELS: dict[tuple[str, str], str] = {
     (DecisionKind.STANDING, "was_done"): "What was done, and stands",
     (DecisionKind.STANDING, "stands"): "Key of what was done",
     (DecisionKind.STANDING, "stands_seq"): "Entry of what was done",
+    (DecisionKind.TOOL_CHANGE, "changed_tool"): "Tool",
     (DecisionKind.EXTERNAL, "source"): "Who asks, by their own word",
 }
 STATES: dict[str, Sign] = {

@@ -9,6 +9,7 @@ from missions.engine import codec
 from missions.engine.branches import durable
 from missions.engine.chapters import chapter_entry, chapter_release
 from missions.errors import MisusedContext, Suspended
+from missions.governance import Json
 from missions.storage.workspaces import workspace_of
 
 
@@ -29,9 +30,11 @@ class Chapters(Calls):
         await run.recorded(here.path("continue_as"))
         claimed = run.claimed
         workspace = workspace_of(run).digest
-        more = {"workspace": workspace} if workspace else {}
+        more: Json = {"workspace": workspace} if workspace else {}
         if "data_classes" in run.first.payload:
             more["data_classes"] = run.first.payload["data_classes"]
+        if run.untrusted:
+            more["untrusted"] = sorted(run.untrusted)
         entry = chapter_entry(claimed.chapter + 1, state, run.inbox, run.ledger, **more)
         # Nothing else is under way in a mission with one branch, so the entry's seq is the next one.
         begun = run.next_seq()

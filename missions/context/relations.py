@@ -60,6 +60,7 @@ class Relations(Strands):
             timeline=claimed.timeline, chapter=claimed.chapter, path=path, type=type, input=checked, title=title,
             key=key, after=awaited, on_failure=on_failure, priority=priority, on_parent_end=on_parent_end,
             effects_off=claimed.effects_off, clearance=self._run.clearance,
+            untrusted=tuple(sorted(self._run.untrusted)),
         )
         kind, payload = await self._start(wanted)
         await self._record(kind, path, payload, input_hash)
@@ -106,7 +107,7 @@ class Relations(Strands):
         while True:
             entry = await self._run.recorded(path, input_hash)
             if entry is not None and entry.kind in (Kind.SIGNAL, Kind.STEP_FAILED):
-                return _verdict(entry.kind, entry.payload)
+                return self._joined(entry.kind, entry.payload)
             if entry is not None:
                 waiting = True
             elif not waiting:
@@ -115,9 +116,13 @@ class Relations(Strands):
                 waiting = True
             elif (ended := await self._ended(uid, name, title)) is not None:
                 await self._record(*_entry(ended, path), input_hash)
-                return _verdict(*ended)
+                return self._joined(*ended)
             else:
                 await self._run.wait(path, Wait(label=name, signals=(name,)))
+
+    def _joined(self, kind: str, payload: Json) -> Verdict:
+        self._run.untrusted |= set((payload.get("payload") or {}).get("untrusted", ()))
+        return _verdict(kind, payload)
 
     async def join_all(self, handles: Sequence[ChildHandle | uuid.UUID | str]) -> list[Verdict]:
         """Wait for the ends of several children; their verdicts in order.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from missions.context.base import Calls
 from missions.engine import codec
@@ -58,22 +58,34 @@ class Waiting(Calls):
         A signal that came before the mission waits counts. Signals of one name are taken in the order they came.
         """
         path, input_hash = self._here.path(f"signal:{name}"), codec.input_hash([name])
+        return await self._signalled(path, input_hash, {"name": name}, timeout, f"signal:{name}")
+
+    async def _signalled(
+        self, path: str, input_hash: bytes, told: Json, timeout: float | dt.timedelta | None, label: str,  # noqa: ASYNC109
+        note: Callable[[str], Awaitable[None]] | None = None,
+    ) -> Json | None:
+        """The payload of the signal that `told` names, or None if its time is over first.
+
+        `note` is given that name each time before the mission may park: so somebody sends it, whatever befell.
+        """
         waiting: Json | None = None
         while True:
-            entry = await self._run.recorded(path, input_hash, lambda: {"name": name})
+            entry = await self._run.recorded(path, input_hash, lambda: told)
             if entry is not None and entry.kind == Kind.SIGNAL:
                 return None if entry.payload["timed_out"] else entry.payload["payload"]
             if entry is not None:
                 waiting = entry.payload
             elif waiting is None:
-                waiting = {"name": name, "timeout_at": self._timeout_at(timeout)}
+                waiting = {**told, "timeout_at": self._timeout_at(timeout)}
                 await self._record(Kind.AWAIT, path, waiting, input_hash)
-            elif (taken := self._take(name, waiting)) is not None:
+            elif (taken := self._take(waiting["name"], waiting)) is not None:
                 await self._record(Kind.SIGNAL, path, taken, input_hash)
                 return None if taken["timed_out"] else taken["payload"]
             else:
+                if note is not None:
+                    await note(waiting["name"])
                 wake_at = waiting["timeout_at"] and dt.datetime.fromisoformat(waiting["timeout_at"])
-                await self._run.wait(path, Wait(label=f"signal:{name}", signals=(name,), wake_at=wake_at or None))
+                await self._run.wait(path, Wait(label=label, signals=(waiting["name"],), wake_at=wake_at or None))
 
     def _timeout_at(self, timeout: float | dt.timedelta | None) -> str | None:
         if timeout is None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from missions.context.base import Calls
+from missions.effects.acting import mission_after
 from missions.effects.call import ToolRun
 from missions.effects.steps import UNLIMITED, Span, StepRun, limits_of
 from missions.engine import codec
 from missions.engine.branches import durable
 from missions.engine.verdict import RetryPolicy
+from missions.errors import UnknownTool
 from missions.governance import Json
+from missions.tools.learning import current_tool
 from missions.tools.registry import get_tool
+from missions.tools.spec import ToolSpec
 
 ONCE = RetryPolicy()
 
@@ -45,4 +50,16 @@ class Work(Calls):
         ChangesRequested, ToolFailed, EffectNotDone, ResultUnusable, InvalidInput, UnknownTool.
         """
         plain: Json = codec.load(codec.dump(args))
-        return await ToolRun(self._run, self._here.path(name), get_tool(name), plain).perform()
+        actor = mission_after(self._run.untrusted)
+        path = self._here.path(name)
+        return await ToolRun(self._run, path, await self._spec(name), plain, actor=actor).perform()
+
+    async def _spec(self, name: str) -> ToolSpec:
+        """The tool; one that this worker has not heard of, or only that it went, may have come a moment ago."""
+        with suppress(UnknownTool):
+            known = get_tool(name)
+            if not known.is_gone:
+                return known
+        found: ToolSpec = await self._run.owner.in_database(current_tool, name)
+        self._run.check()
+        return found

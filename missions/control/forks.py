@@ -13,6 +13,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Subquery
 from psycopg.types.range import Range
 
 from missions.control.lineage import Point, snap, spans
@@ -20,9 +21,10 @@ from missions.control.rollback import seed_of
 from missions.engine import chain, children, codec, feed, history
 from missions.engine.clock import database_now
 from missions.engine.record import OF_CONTROLS
-from missions.models import Artifact, BlobUse, Brief, Entry, Forked, Kind, Mission, Timeline
+from missions.models import Artifact, BlobUse, Brief, Engagement, Entry, Forked, Goal, Kind, Mission, Timeline
 
 BATCH = 500
+PLACED = (Kind.ARTIFACT, Kind.AGENT)  # entries that rows of other tables mirror by their seq
 
 
 @transaction.atomic
@@ -44,6 +46,7 @@ def fork(
     Brief.objects.create(mission=made, title=named[:200], started_by=by, started_via=via, started_at=now)
     last, link, places, spawned = _copy(source, made, point)
     _share_content(source, made, places)
+    _share_purpose(source, made, point, places)
     Forked.objects.create(mission_id=made.pk, source_id=source.pk, source_seq=point.seq, own_seq=last)
     children.share(source.pk, made.pk, spawned)
     opened = {
@@ -75,12 +78,12 @@ def _prefix(source: Mission, point: Point) -> Iterator[Entry]:
 def _copy(source: Mission, made: Mission, point: Point) -> tuple[int, bytes, dict[int, int], set[str]]:
     """Copy the prefix under the new mission's chain.
 
-    The last seq, its link, where its artifacts' entries went, and the children that it tells of.
+    The last seq, its link, where the entries went that rows mirror, and the children that it tells of.
     """
     seq, link, batch, places, spawned = 0, chain.GENESIS, list[Entry](), dict[int, int](), set[str]()
     for row in _prefix(source, point):
         seq += 1
-        if row.kind == Kind.ARTIFACT:
+        if row.kind in PLACED:
             places[row.seq] = seq
         if row.kind == Kind.SPAWNED:
             spawned.add(str(history.decode([row])[0].payload.get("child", "")))
@@ -107,6 +110,17 @@ def _share_content(source: Mission, made: Mission, places: dict[int, int]) -> No
         row.save(force_insert=True)
     uses = BlobUse.objects.filter(mission_id=source.pk).values_list("digest", flat=True)
     BlobUse.objects.bulk_create([BlobUse(digest=digest, mission_id=made.pk) for digest in uses], batch_size=BATCH)
+
+
+def _share_purpose(source: Mission, made: Mission, point: Point, places: dict[int, int]) -> None:
+    """Who works under which version there works so here; what the goal was at the point is the fork's."""
+    for row in Engagement.objects.filter(mission_id=source.pk, seq__in=places).order_by("seq"):
+        told = {"agent": row.agent, "version": row.version, "at": row.at}
+        Engagement.objects.create(mission_id=made.pk, seq=places[row.seq], **told)
+    then = Entry.objects.filter(mission_id=source.pk, seq=point.seq).values("recorded_at")
+    for goal in Goal.objects.filter(mission_id=source.pk, at__lte=Subquery(then)).order_by("version"):
+        goal.pk, goal.mission_id, goal.key = None, made.pk, f"{made.pk}:fork:{goal.version}"
+        goal.save(force_insert=True)
 
 
 def _append(made: Mission, seq: int, timeline: int, kind: Kind, payload: dict[str, Any], link: bytes, now: Any) -> None:

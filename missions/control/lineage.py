@@ -7,7 +7,7 @@ its retries lie under the same first part of the path.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -27,6 +27,7 @@ SETTLED = (
 )
 OF_BUDGETS = PREFIX.rstrip("/")
 GROUPS = ("gather#", "wait_any#", "wait_for#")  # whether all their branches have ended is told by what follows alone
+OF_TURNS = (Kind.AGENT, Kind.BACKOFF, Kind.SWITCHED, Kind.LLM)  # entries at the path of an agent's turn itself
 ENDINGS = (Kind.COMPLETED, Kind.FAILED)
 
 
@@ -50,12 +51,32 @@ class Call:
     kind: str  # of its last entry
     progress: Progress | None = None  # of a tool call
     passed: bool = False  # something came after it, so it has returned
+    rests: list[int] = field(default_factory=list)  # of an agent: where it stood between a turn and its calls
+    turn: str = ""  # of an agent: the path of its last turn
+    answered: int = 0  # of an agent: the entry of its last turn's end, also of one that failed
 
     def take(self, entry: HistoryEntry) -> None:
         """Its next entry."""
+        self._turned(entry)
         self.last, self.kind = entry.seq, entry.kind
         if self.progress is not None and entry.path == self.path:  # what it reads again lies below it
             self.progress.fold(entry.kind, entry.payload)
+
+    def _turned(self, entry: HistoryEntry) -> None:
+        """An agent begins a turn once all calls of the one before have ended, and its calls once it has ended."""
+        if entry.kind not in OF_TURNS or entry.path.rpartition("/")[0] != self.path:
+            return
+        if entry.path != self.turn and entry.seq > self.first:
+            self.rests.append(self.last)
+        self.turn = entry.path
+        if entry.kind == Kind.LLM:
+            self.answered = entry.seq
+            if "error" not in entry.payload:
+                self.rests.append(entry.seq)
+
+    def rest(self, at: int) -> int:
+        """The latest entry up to `at` at which nothing of it was under way; it may be the one before it began."""
+        return max((seq for seq in self.rests if seq <= at), default=self.first - 1)
 
     @property
     def settled(self) -> bool:
@@ -143,6 +164,6 @@ def snap(mission: Mission, to_seq: int) -> Point:
     at = to_seq
     for call in reversed(calls(mission, begun)):
         if call.first <= at < call.last or (call.first <= at and not call.settled):
-            at = call.first - 1
+            at = call.rest(at)
     chapter, mail_from = int(payload.get("chapter", 1)), int(payload.get("mail_from", 0))
     return Point(seq=max(at, begun), chapter=chapter, replay_from=begun, mail_from=mail_from)

@@ -19,6 +19,7 @@ from missions.engine import children, codec, history
 from missions.errors import UnknownTool
 from missions.governance import EffectClass, Json
 from missions.models import Effect, EffectState, Entry, Kind, Mission
+from missions.tools import learning
 from missions.tools.registry import get_tool
 
 UNSEEN = "A mission that you may not see"
@@ -98,7 +99,8 @@ def undo_tool(effect: Effect) -> str:
     if effect.effect_class == EffectClass.IRREVERSIBLE or not effect.compensate:
         return ""
     try:
-        return get_tool(effect.compensate).name
+        found = get_tool(effect.compensate)
+        return "" if found.is_gone else found.name
     except UnknownTool:
         return ""
 
@@ -127,6 +129,7 @@ def children_after(mission: Mission, after: int) -> tuple[LeftChild, ...]:
 
 def preview(mission: Mission, to_seq: int) -> Preview:
     """What going back to an entry would do. Raises ControlRefused for one that the timeline does not hold."""
+    learning.refresh()
     point = snap(mission, to_seq)
     effects = tuple(told(list(effects_after(mission, point.seq))))
     entries = rows_of(mission)

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from missions.control import rollback
+from missions.control import amending, rollback
 from missions.control.program import Program
 from missions.effects import asking
 from missions.engine import alarms, codec, controls
@@ -151,5 +151,5 @@ async def _deadline(program: Program) -> None:
 
 PROGRAMS: dict[str, Callable[[Program], Awaitable[None]]] = {
     "pause": _pause, "stop": _pause, "resume": _resume, "cancel": _cancel, "rollback": rollback.rollback,
-    "retry": rollback.retry, "attend": _attend, "deadline": _deadline,
+    "retry": rollback.retry, "amend": amending.amend, "attend": _attend, "deadline": _deadline,
 }

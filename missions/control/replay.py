@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from missions.agents import identities
+from missions.agents.identities import Identity
 from missions.context import Context
 from missions.control.lineage import spans
 from missions.engine import chain, codec, guard, guarded_events
@@ -23,8 +25,8 @@ from missions.engine.leaving import Leaving
 from missions.engine.limits import Rules
 from missions.engine.registry import MissionType, code_for
 from missions.engine.run import Run
-from missions.errors import Guarded, Suspended, UnknownType
-from missions.models import Entry, Mission, Payload, Timeline
+from missions.errors import Guarded, Suspended, UnknownAgent, UnknownType
+from missions.models import Entry, Kind, Mission, Payload, Timeline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +49,20 @@ class Rehearsal(Run):
         else:
             cast(Bystander, self.owner).stop(self)
 
+    def pause(self, reason: str, detail: str) -> None:
+        """A worker would stop here; nothing is written. What is cut off because the record has ended is no fault."""
+        if not (self.has_left or self.parking):
+            self.owner.attend(self, reason, detail, matched_seq=self.matched_seq)
+
 
 class Bystander:
-    """Stands in for the worker: nothing leaves a replay."""
+    """Stands in for the worker: nothing leaves a replay. `known` is what its record refers to, looked up before."""
 
     draining = False
     patience = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, known: Mapping[tuple[Any, ...], Any]) -> None:
+        self._known = known
         self.detail = ""
         self.differs: dict[str, Any] | None = None
 
@@ -93,8 +101,11 @@ class Bystander:
         raise Suspended
 
     async def in_database(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Nothing fresh runs."""
-        raise Suspended
+        """Nothing fresh runs; what the record refers to is known."""
+        found = self._known.get((function, *args), Suspended())
+        if isinstance(found, BaseException):
+            raise found
+        return found
 
     def calling(self, task: asyncio.Task[Any], seconds: float) -> None:
         """Nothing is called."""
@@ -112,13 +123,14 @@ def replay(mission: Mission) -> Replayed:
     guarded_events.install()
     entries = list(_recorded(mission))
     timelines = list(Timeline.objects.filter(mission_id=mission.pk))
-    return asyncio.run(_rehearse(mission, kind, entries, timelines))
+    return asyncio.run(_rehearse(mission, kind, entries, timelines, _agents(entries)))
 
 
 async def _rehearse(
-    mission: Mission, kind: MissionType, entries: list[Recorded], timelines: list[Timeline]
+    mission: Mission, kind: MissionType, entries: list[Recorded], timelines: list[Timeline],
+    known: Mapping[tuple[Any, ...], Any],
 ) -> Replayed:
-    owner = Bystander()
+    owner = Bystander(known)
     claimed = Claimed(
         id=mission.pk, uid=mission.uid, type=mission.type, version=kind.version, attempt=mission.attempt,
         timeline=mission.timeline, chapter=mission.chapter, inbox_seq=mission.inbox_seq, control_seq=0, control_done=0,
@@ -153,6 +165,18 @@ async def _body(run: Run, kind: MissionType) -> None:
         run.owner.attend(run, "violation", codec.words(ending), matched_seq=run.matched_seq)
     elif not run.has_left:
         run.finished(ending)
+
+
+def _agents(entries: Sequence[Recorded]) -> dict[tuple[Any, ...], Identity | UnknownAgent]:
+    """The versions of agents that the record names, as `identities.version_of` has them."""
+    named = {(one.payload["agent"], one.payload["version"]) for one in entries if one.kind == Kind.AGENT}
+    found: dict[tuple[Any, ...], Identity | UnknownAgent] = {}
+    for name, number in named:
+        try:
+            found[identities.version_of, name, number] = identities.version_of(name, number)
+        except UnknownAgent as error:
+            found[identities.version_of, name, number] = error
+    return found
 
 
 def _recorded(mission: Mission) -> Iterator[Recorded]:

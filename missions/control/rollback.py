@@ -15,11 +15,11 @@ from missions.control import lineage, preview, undo
 from missions.control.program import Program
 from missions.engine import controls, history
 from missions.engine.writes import OpenTimeline
-from missions.errors import ControlRefused
+from missions.errors import AgentFailed, ControlRefused
 from missions.governance import Json, gate
 from missions.models import EffectState, Entry, Kind, Mission, State, Timeline
 
-FAILINGS = (Kind.STEP_FAILED, Kind.OUTCOME, Kind.WON)
+FAILINGS = (Kind.STEP_FAILED, Kind.OUTCOME, Kind.WON, Kind.LLM)
 OPEN = (EffectState.INTENDED, EffectState.IN_DOUBT)
 
 
@@ -124,14 +124,21 @@ def plan_retry(mission_id: int) -> Json:
     if failed is None:
         return {"refused": "The mission did not fail."}
     begun, payload = lineage.chapter_start(mission, failed.seq)
-    at = failed.seq - 1
-    for call in reversed(lineage.calls(mission, begun)):
-        if _failed_by(mission, call, failed.payload["error"]):
-            at = call.first - 1
-            break
+    at = _before_failure(mission, failed, lineage.calls(mission, begun))
     chapter, mail_from = int(payload.get("chapter", 1)), int(payload.get("mail_from", 0))
     point = lineage.Point(seq=at, chapter=chapter, replay_from=begun, mail_from=mail_from)
     return {**_plan(mission, point), "decisions": []}
+
+
+def _before_failure(mission: Mission, failed: history.HistoryEntry, calls: list[lineage.Call]) -> int:
+    """The entry to go on from. An agent is asked its last turn again, whether that failed or led nowhere."""
+    ended_by = failed.payload["error"]
+    for call in reversed(calls):
+        if _failed_by(mission, call, ended_by):
+            return call.rest(call.answered - 1) if call.answered else call.first - 1
+    if calls and calls[-1].answered and ended_by["type"] == AgentFailed.code:
+        return calls[-1].rest(calls[-1].answered - 1)
+    return failed.seq - 1
 
 
 def _failed_by(mission: Mission, call: lineage.Call, ended_by: Json) -> bool:

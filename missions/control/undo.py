@@ -107,7 +107,8 @@ async def undo(program: Program, effect: Json) -> bool:
         found = await program.note("to-undo", _to_undo, effect["id"])
         if found["state"] != EffectState.DONE:
             return True
-        spec = await _ready(program, get_tool(effect["undo"]))
+        spec = get_tool(effect["undo"])
+        spec = spec if spec.is_gone else await _ready(program, spec)  # a call of what is gone is refused, and told
         args = spec.undo_args(found["args"], found["result"])
         path = program.branch.path(f"undo:{effect['tool']}")
         fault = await _fault_of(Undoing(program, path, spec, args, effect["key"]))

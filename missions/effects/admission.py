@@ -7,12 +7,14 @@ signal `permit:ID`; people are told once of an open circuit, and of a wait that 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from missions.effects import dispatch
+from missions.effects import dispatch, preparing
 from missions.engine import circuits, permits, stops
 from missions.engine.branches import Wait
 from missions.engine.permits import Ask, Ticket
+from missions.engine.run import Run
 from missions.models import Kind
 
 if TYPE_CHECKING:
@@ -21,10 +23,19 @@ if TYPE_CHECKING:
 ANSWERS = dispatch.Done | dispatch.Failed  # the server lives
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """A turn under limits, to be given back."""
+
+    limits: tuple[int, ...]
+    tool: str
+
+
 async def admitted(op: ToolRun) -> None:
-    """Return once the call may be made."""
+    """Return once the call may be made. Raises ToolChanged, ToolFailed."""
     run = op.run
-    await _unless_stopped(op)
+    await unless_stopped(run, op.path, tool=op.spec.name, agent=op.intent.agent)
+    await preparing.settled(op)
     while (limits := _asked(op)) is not None:
         ask = Ask(
             mission_id=run.claimed.id, attempt=run.head.attempt, path=op.path, tool=op.spec.name, limits=limits,
@@ -44,21 +55,48 @@ async def admitted(op: ToolRun) -> None:
 
 def stop_over(op: ToolRun) -> int | None:
     """The stop that holds this call up, as this worker knows of it; a look into memory."""
-    stops_now = op.run.owner.rules().stops
-    return stops_now.of_call(op.run.claimed.type, op.spec.name, op.intent.agent) if stops_now else None
+    return _stop_over(op.run, op.spec.name, op.intent.agent)
 
 
-async def _unless_stopped(op: ToolRun) -> None:
-    """Return once no stop holds the call up."""
-    run = op.run
-    while (stop := stop_over(op)) is not None:
+def _stop_over(run: Run, tool: str, agent: str) -> int | None:
+    stops_now = run.owner.rules().stops
+    return stops_now.of_call(run.claimed.type, tool, agent) if stops_now else None
+
+
+async def unless_stopped(run: Run, path: str, *, tool: str = "", agent: str) -> None:
+    """Return once no stop holds up a call of this tool, or what an agent does otherwise."""
+    while (stop := _stop_over(run, tool, agent)) is not None:
         if (what := await run.owner.in_database(stops.hold, stop, run.claimed.id)) is None:
             await run.owner.learn_rules()
             continue
         name = stops.signal_of(stop)
         if run.inbox.take(name) is None:
-            await run.wait(op.path, Wait(label=f"stop:{what}", signals=(name,)))
+            await run.wait(path, Wait(label=f"stop:{what}", signals=(name,)))
             run.inbox.take(name)
+
+
+async def seated(run: Run, path: str, *, tool: str, agent: str) -> Seat:
+    """Return once there is room under the limits for what counts like a call of a tool, such as asking an LLM."""
+    rules = run.owner.rules()
+    limits = rules.of_call(tool, agent) if rules.limits else ()
+    ask = Ask(mission_id=run.claimed.id, attempt=run.head.attempt, path=path, tool=tool, limits=limits)
+    while limits:
+        ticket: Ticket = await run.owner.in_database(permits.acquire, ask)
+        run.check()
+        if ticket.granted:
+            while run.leaving:
+                await run.put_back(path)
+            break
+        if run.inbox.take(ticket.signal) is None:
+            await run.wait(path, Wait(label=f"limit:{ticket.limit}", signals=(ticket.signal,)))
+            run.inbox.take(ticket.signal)
+    return Seat(limits=limits, tool=tool)
+
+
+async def leave(run: Run, path: str, seat: Seat) -> None:
+    """It is over and recorded: the next in the queue has its turn."""
+    if seat.limits:
+        await run.owner.in_database(permits.give_back, run.claimed.id, path, seat.limits, seat.tool)
 
 
 def _asked(op: ToolRun) -> tuple[int, ...] | None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from missions.data_classes import common
+from missions.effects.acting import MISSION, Actor
 from missions.engine import crashpoints
 from missions.engine.branches import Wait
 from missions.engine.codec import load
 from missions.engine.run import Run
 from missions.governance import Answer, Choice, DecisionRequest, Intent, Json, Ruling, gate
+from missions.secrets.redacting import redact
 from missions.tools.spec import ToolSpec
 
 
@@ -23,16 +27,19 @@ def intent_of(run: Run, *, tool: str, args: Json, **more: Any) -> Intent:
     claimed = run.claimed
     return Intent(
         mission_uid=claimed.uid, mission_type=claimed.type, mission_title=claimed.title,
-        owner_id=claimed.started_by_id, tool=tool, args=args, clearance=run.clearance, **more,
+        owner_id=claimed.started_by_id, tool=tool, args=args, clearance=run.clearance,
+        **{"untrusted": tuple(sorted(run.untrusted)), **more},
     )
 
 
-def action_of(run: Run, spec: ToolSpec, args: Json) -> Intent:
+def action_of(run: Run, spec: ToolSpec, args: Json, actor: Actor = MISSION) -> Intent:
     """The call of a tool as governance sees it."""
-    return intent_of(
+    intent = intent_of(
         run, tool=spec.name, args=args, effect_class=spec.effect, retry_safety=spec.retry_safety,
-        reversible=bool(spec.compensate), data_class=spec.data_class,
+        reversible=bool(spec.compensate), data_class=spec.data_class, agent=actor.agent, untrusted=actor.untrusted,
     )
+    less = actor.clearance
+    return intent if less is None else replace(intent, clearance=common(intent.clearance, less))
 
 
 def asked_payload(
@@ -50,11 +57,12 @@ def request_of(
     facts: Json | None = None, answers: Json | None = None,
 ) -> DecisionRequest:
     """The decision that an `asked` entry stands for."""
+    shown = replace(intent, args=redact(intent.args))
     return DecisionRequest(
         id=uuid.UUID(asked["decision"]), kind=asked["kind"], mission_id=run.claimed.id, attempt=run.claimed.attempt,
-        timeline=run.claimed.timeline, intent=intent, sentence=asked["sentence"], ruling=ruling,
+        timeline=run.claimed.timeline, intent=shown, sentence=asked["sentence"], ruling=ruling,
         digest=asked["digest"], evidence=tuple(run.evidence), choices=tuple(choices),
-        facts={**(facts or {}), "path": path}, answers=answers or {},
+        facts=redact({**(facts or {}), "path": path}), answers=answers or {},
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-FIRST_SECONDS, MOST_SECONDS = 0.5, 300.0
+FIRST_SECONDS, MOST_SECONDS = 0.5, 300.0  # of our own pauses
+LONGEST_SECONDS = 86_400.0  # that another side may ask for
 
 
 def pause(tries: int, retry_after: float | None = None) -> dt.timedelta:
-    """What the other side says, else twice as long with each try (from 1); never more than `MOST_SECONDS`."""
-    seconds = retry_after if retry_after is not None else FIRST_SECONDS * 2 ** min(tries - 1, 20)
-    return dt.timedelta(seconds=min(max(seconds, 0.0), MOST_SECONDS))
+    """What the other side says, at most a day; else twice as long with each try (from 1), at most five minutes."""
+    if retry_after is not None:
+        return dt.timedelta(seconds=min(max(retry_after, 0.0), LONGEST_SECONDS))
+    return dt.timedelta(seconds=min(FIRST_SECONDS * 2 ** min(tries - 1, 20), MOST_SECONDS))

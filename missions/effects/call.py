@@ -28,28 +28,33 @@ from missions.effects import (
     evidence,
     intents,
     keys,
+    preparing,
     reads,
     standing,
 )
+from missions.effects.acting import MISSION, Actor
 from missions.effects.calling import Calling, attended
 from missions.effects.progress import ENDS, Phase, Progress
 from missions.effects.results import result_of
+from missions.effects.saying import said, shown
 from missions.engine import codec, crashpoints
 from missions.engine.branches import Wait, mark
 from missions.engine.run import Run
 from missions.engine.writes import Draft, Index, OpenEffect, SettleEffect, Side
-from missions.errors import BudgetExhausted, Suspended, TryLater
+from missions.errors import BudgetExhausted, Suspended, ToolChanged
 from missions.governance import EffectClass, Intent, Json
 from missions.models import EffectState, Kind
 from missions.storage.workspaces import note
-from missions.tools.spec import ToolCall, ToolSpec
+from missions.tools.spec import ToolSpec
 
 
 class ToolRun:
     """One call `m.tool(...)` at one key path."""
 
-    def __init__(self, run: Run, path: str, spec: ToolSpec, args: Json, outer: ToolRun | None = None) -> None:
-        self.run, self.path, self.spec, self.raw, self.outer = run, path, spec, args, outer
+    def __init__(
+        self, run: Run, path: str, spec: ToolSpec, args: Json, outer: ToolRun | None = None, actor: Actor = MISSION
+    ) -> None:
+        self.run, self.path, self.spec, self.raw, self.outer, self.actor = run, path, spec, args, outer, actor
         self.input_hash = codec.input_hash([spec.name, args])
         self.progress = Progress()
         self.args: Json = {}
@@ -57,7 +62,7 @@ class ToolRun:
         self.permit: tuple[int, ...] | None = None  # the limits that its call counts under, while it is under way
         self.took: float | None = None  # seconds of the last call
         self.charged = ""  # the key under which it is charged to period budgets
-        self._prepared: Json | None = None  # what `args` were checked from
+        self.prepared: Json | None = None  # what `args` were checked from
         self._mine = False  # whether this very attempt recorded the last entry
         self._acts: dict[Phase, Callable[[], Awaitable[None]]] = {
             Phase.RULE: self._rule, Phase.ASK: lambda: consent.ask(self),
@@ -90,13 +95,15 @@ class ToolRun:
 
     def within(self, path: str, spec: ToolSpec, args: Json) -> ToolRun:
         """A read that is a part of this call, with entries of its own below this one's path."""
-        return ToolRun(self.run, path, spec, args, outer=self)
+        return ToolRun(self.run, path, spec, args, outer=self, actor=self.actor)
 
     def _told(self) -> Json:
-        return {"tool": self.spec.name, "args": self.raw}
+        return shown({"tool": self.spec.name, "args": self.raw})
 
     def _fold(self, kind: str, payload: Json) -> bool:
         folded = self.progress.fold(kind, payload)
+        if payload.get("untrusted") is True and self.outer is None:
+            self.run.untrusted.add(self.spec.name)  # from here on, for all that the mission does
         mark(shielded=self.shielded, question=self.progress.question)
         return folded
 
@@ -107,14 +114,16 @@ class ToolRun:
 
     async def _act(self) -> None:
         try:
-            if self.progress.phase is not Phase.REREAD:  # which comes in replay too, and needs no server
-                await self._prepare()
-            await self._acts[self.progress.phase]()
+            # Reading again comes in replay too, and needs no server.
+            if self.progress.phase is Phase.REREAD or await preparing.prepared(self):
+                await self._acts[self.progress.phase]()
+        except ToolChanged as changed:
+            await preparing.refuse(self, changed)
         except Exception as error:
             if not self.progress.unsettled:
                 raise
             # The author may not go on, and the mission not end, while nobody knows what became of the effect.
-            self.run.pause("effect unsettled", f"{self.sentence}: {codec.words(error)}")
+            self.run.pause("effect unsettled", f"{self.sentence}: {said(error)}")
             raise Suspended from error
 
     async def record(
@@ -122,7 +131,8 @@ class ToolRun:
         **payload: Any,
     ) -> None:
         """Append an entry and fold it, as replay will; `settle` is the effect's new state."""
-        body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **payload})
+        heard = {"untrusted": True} if self._hears_strangers(entry_kind, payload) else {}
+        body = codec.dump({"tool": self.spec.name, "title": self.spec.title, **shown(payload), **heard})
         side = (*side, *endings.along(self, entry_kind, told := codec.load(body)))
         index: list[Index] = [SettleEffect(key=self.progress.key, state=settle)] if settle else []
         index += [effect] if effect else []
@@ -135,32 +145,21 @@ class ToolRun:
         if self.progress.phase is not Phase.CALL:
             self.run.shield(self.path, on=False)
 
+    def _hears_strangers(self, entry_kind: Kind, payload: Json) -> bool:
+        """Whether this entry holds words of the other side's that nobody vouches for."""
+        called = entry_kind is Kind.OUTCOME and self.progress.phase is not Phase.RULE
+        return called and self.spec.untrusted and payload["state"] in ("done", "failed")
+
     def also(self, entry_kind: Kind, payload: Json) -> Iterable[Index]:
         """What else changes with this entry; nothing for a call of the author."""
         return ()
 
     # -- Before the call -----------------------------------------------------------------------------------------------
 
-    async def _prepare(self) -> None:
-        """Check the arguments against the tool's schema, once; its server may have to be asked for it.
-
-        Those that people approved in the place of the author's are checked in their turn.
-        """
-        tries, wanted = 0, self.raw if self.progress.edited is None else self.progress.edited
-        while self._prepared is not wanted:
-            try:
-                await self.spec.ready()
-            except TryLater as error:
-                tries += 1
-                wake_at = self.later(error.retry_after_seconds, tries)
-                await self.run.wait(self.path, Wait(label=f"tool:{self.spec.name}", wake_at=wake_at))
-                continue
-            self.args, self._prepared = self.spec.check_args(wanted), wanted
-
     @property
     def intent(self) -> Intent:
         """The action as governance sees it."""
-        return asking.action_of(self.run, self.spec, self.args)
+        return asking.action_of(self.run, self.spec, self.args, self.actor)
 
     @property
     def sentence(self) -> str:
@@ -237,7 +236,7 @@ class ToolRun:
                 return
             self._mine = False  # from here on nobody knows, until an entry says
             begun = time.monotonic()
-            answered = await dispatch.call_tool(self.run, self.spec, self.tool_call(), self.args, calling)
+            answered = await dispatch.call_tool(self.run, self.spec, dispatch.call_of(self), self.args, calling)
             self.took = time.monotonic() - begun
             try:
                 await self._take(answered, calling)
@@ -245,12 +244,6 @@ class ToolRun:
                 dispatch.keep_evidence(self.run, self.progress.key, answered)
                 raise
             await admission.answered(self, answered)
-
-    def tool_call(self) -> ToolCall:
-        """What the tool function gets beside its arguments."""
-        deadline = self.progress.deadline or self.deadline()
-        uid, attempt = str(self.run.claimed.uid), self.run.claimed.attempt
-        return ToolCall(idempotency_key=self.progress.key, deadline=deadline, mission_id=uid, attempt=attempt)
 
     async def retry(self, why: str) -> None:
         """Record that the call is about to be made (again), with a new deadline and the same key."""

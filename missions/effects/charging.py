@@ -13,6 +13,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from missions.effects import standing
 from missions.effects.budgeting import CONTROL
 from missions.engine import charges, crashpoints, period_budgets
@@ -139,10 +141,24 @@ async def step_begins(run: Run, path: str, limit_seconds: float | None) -> str:
     return key
 
 
-async def spent(run: Run, path: str, price: Price, tokens: int) -> None:
-    """Count what a mission says that it has spent; nobody can hold that back any more."""
+async def thinks(run: Run, path: str, agent: str) -> None:
+    """Return once none of the budgets is used up that asking an LLM comes under; what it takes `spent` counts.
+
+    Raises BudgetExhausted where it is refused.
+    """
+    paid_in = {"USD", *(price.currency.upper() for price in settings.LLM_PRICES.values())}
+    wants = {
+        one.id: NOTHING for one in run.owner.rules().budgets_of(run.claimed.type, agent=agent)
+        if one.counts == Counted.TOKENS or (one.counts == Counted.MONEY and one.currency in paid_in)
+    }
+    if wants:
+        await _reserved(run, path, place_key(run, path, "thinks"), wants)
+
+
+async def spent(run: Run, path: str, price: Price, tokens: int, agent: str = "") -> None:
+    """Count what a mission, or an agent in it, has spent; nobody can hold that back any more."""
     found: Amounts = {}
-    for budget in run.owner.rules().budgets_of(run.claimed.type):
+    for budget in run.owner.rules().budgets_of(run.claimed.type, agent=agent):
         if budget.counts == Counted.MONEY and price.amount:
             found |= _money(budget, price)
         elif budget.counts == Counted.TOKENS and tokens:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from missions.effects.calling import Calling, within
 from missions.effects.heartbeats import Reporter
+from missions.effects.saying import said
 from missions.engine import codec
 from missions.engine.branches import being_cancelled
 from missions.engine.run import Run
 from missions.errors import (
     OutcomeUnknown,
     PayloadTooLarge,
+    SecretMissing,
     StandfastError,
     StepTimedOut,
     Suspended,
@@ -28,9 +30,15 @@ from missions.errors import (
     Unserialisable,
 )
 from missions.governance import Json
+from missions.secrets import references
+from missions.secrets.redacting import redact
 from missions.tools.spec import ProbeResult, ToolCall, ToolSpec
 
+if TYPE_CHECKING:
+    from missions.effects.call import ToolRun
+
 RESULT_BYTES = codec.STORE_BYTES - 64 * 1024  # the outcome's words beside it fit too
+AT_ONCE_BYTES = 128 * 1024  # of a result that is searched for secrets on the loop; more would hold it up
 GRACE_SECONDS = 1.0  # a tool that keeps the deadline itself can say more than a time-out here could
 _calls: set[asyncio.Task[Any]] = set()  # tasks that nobody may collect while they run
 
@@ -67,10 +75,18 @@ class Unknown:
 Answered = Done | NotYet | Failed | Unknown
 
 
-def kept(result: Any) -> Json:
-    """The part of an outcome entry that holds the result; an unusable result is noted, never lost as a success."""
+async def kept(result: Any) -> Json:
+    """The part of an outcome entry that holds the result; an unusable result is noted, never lost as a success.
+
+    No secret stands in it: what a tool echoes is taken out before anybody, the mission included, sees it.
+    """
     try:
-        return {"state": "done", "result": codec.load(codec.dump(result, limit=RESULT_BYTES))}
+        body = codec.dump(result, limit=RESULT_BYTES)
+        plain = codec.load(body)
+        clean = redact(plain) if len(body) <= AT_ONCE_BYTES else await asyncio.to_thread(redact, plain)
+        if clean != plain:
+            codec.dump(clean, limit=RESULT_BYTES)
+        return {"state": "done", "result": clean}
     except (PayloadTooLarge, Unserialisable) as error:
         digest = hashlib.sha256(repr(result).encode("utf-8", "replace")).hexdigest()
         return unusable(digest, error)
@@ -83,7 +99,7 @@ def unusable(digest: str, error: Exception) -> Json:
 
 def _error(error: BaseException) -> Json:
     code = error.facts.get("code") if isinstance(error, StandfastError) else None
-    return {"type": code or type(error).__name__, "message": codec.words(error)}
+    return {"type": code or type(error).__name__, "message": said(error)}
 
 
 def _unless_fenced(run: Run, function: Callable[[], Any]) -> Callable[[], Any]:
@@ -113,23 +129,39 @@ async def _invoke(
     try:
         async with asyncio.timeout(seconds + GRACE_SECONDS):
             work = _start(run, spec, call, args, reporter)
-            return Done(kept(await (work if silence is None else within(work, reporter, None, silence))))
+            return Done(await kept(await (work if silence is None else within(work, reporter, None, silence))))
     except StepTimedOut as error:
-        return Unknown(codec.words(error))
+        return Unknown(said(error))
     except TryLater as error:
-        return NotYet(codec.words(error), error.retry_after_seconds)
+        return NotYet(said(error), error.retry_after_seconds)
     except ToolFailed as error:
         return Failed(_error(error))
     except TimeoutError:
         return Unknown(f"No answer within {seconds:.0f} s.")
     except OutcomeUnknown as error:
-        return Unknown(codec.words(error))
+        return Unknown(said(error))
     except (Exception, SystemExit, asyncio.CancelledError) as error:  # the task is the call's own: none cancels it
-        return Unknown(f"{type(error).__name__}: {codec.words(error)}")
+        return Unknown(f"{type(error).__name__}: {said(error)}")
+
+
+def call_of(op: ToolRun) -> ToolCall:
+    """What the tool function gets beside its arguments."""
+    at, actor = op.run.claimed, op.actor
+    return ToolCall(
+        idempotency_key=op.progress.key, deadline=op.progress.deadline or op.deadline(), mission_id=str(at.uid),
+        attempt=at.attempt, agent=actor.agent, egress=actor.egress,
+    )
 
 
 async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json, calling: Calling) -> Answered:
-    """Call a tool once, until `call.deadline`. Starts nothing where this worker can see that it was fenced."""
+    """Call a tool once, until `call.deadline`. Starts nothing where this worker can see that it was fenced.
+
+    Its secrets are resolved here and nowhere else; where one is missing, nothing was done.
+    """
+    try:
+        await reveal(run, spec, call, args)
+    except SecretMissing as error:
+        return Failed(_error(error))
     seconds = call.deadline.timestamp() - run.clock.seconds()
     if not run.lane.session.is_open():
         raise Suspended
@@ -147,6 +179,12 @@ async def call_tool(run: Run, spec: ToolSpec, call: ToolCall, args: Json, callin
         if call.idempotency_key:
             task.add_done_callback(lambda done: _late(run, call.idempotency_key, done))
         raise
+
+
+async def reveal(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> None:
+    """Hand the call the values of the secrets that it needs. Raises SecretMissing."""
+    if wanted := spec.secrets_of(args):
+        call.secrets = await run.owner.in_database(references.resolve_all, wanted)
 
 
 def _late(run: Run, key: str, task: asyncio.Task[Answered]) -> None:
@@ -175,11 +213,13 @@ async def probe(run: Run, spec: ToolSpec, call: ToolCall, args: Json) -> ProbeRe
         return ProbeResult(found=None, detail="The tool has no probe.")
     try:
         async with asyncio.timeout(spec.timeout_seconds):
-            return await spec.probe(call, **args)
+            await reveal(run, spec, call, args)
+            found = await spec.probe(call, **args)
+            return replace(found, reference=redact(found.reference), detail=redact(found.detail))
     except TimeoutError:
         return ProbeResult(found=None, detail=f"The probe gave no answer within {spec.timeout_seconds:.0f} s.")
     except (Exception, SystemExit) as error:
-        return ProbeResult(found=None, detail=f"The probe failed: {codec.words(error)}")
+        return ProbeResult(found=None, detail=f"The probe failed: {said(error)}")
 
 
 def open_calls() -> int:

@@ -99,16 +99,20 @@ async def _probe(op: ToolRun) -> None:
         return
     deadline = (progress.deadline or op.run.clock.now()) + GRACE
     over = op.run.is_past(deadline)  # read before the probe: what it finds then is the state after the deadline
-    found = await dispatch.probe(op.run, op.spec, op.tool_call(), op.args)
-    settled = found.found is True or (found.found is False and over)
+    found = await dispatch.probe(op.run, op.spec, dispatch.call_of(op), op.args)
+    for_people = found.found is None and found.final
+    settled = found.found is True or (over and (found.found is False or for_people))
     resume_at = None
     if not settled:
-        resume_at = (deadline if found.found is False else op.later(None, progress.probes + 1)).isoformat()
+        until = deadline if found.found is False or for_people else op.later(None, progress.probes + 1)
+        resume_at = until.isoformat()
     await op.record(Kind.PROBED, key=progress.key, found=found.found, detail=found.detail, resume_at=resume_at)
     if found.found is True:
-        await _adopt(op, {**dispatch.kept(found.result), "reference": found.reference}, found.detail)
-    elif settled and progress.deaths >= DEATHS:
+        await _adopt(op, {**await dispatch.kept(found.result), "reference": found.reference}, found.detail)
+    elif settled and not for_people and progress.deaths >= DEATHS:
         await ask_person(op, f"It did not happen, and {progress.deaths} workers have stopped in this call.")
+    elif settled and for_people:
+        await ask_person(op, found.detail)
     elif settled:
         await _not_done(op, "The other side knows nothing of it, and its deadline has passed.")
 

@@ -20,6 +20,7 @@ from missions.engine.run import Run
 from missions.engine.session import Call
 from missions.engine.writes import Head, Side, Write
 from missions.errors import GivenUp
+from missions.secrets.redacting import redact
 
 LOOK_SECONDS = 0.2  # how often a thread that waits looks whether its call was given up
 REPORT_BYTES = codec.INLINE_BYTES
@@ -65,7 +66,9 @@ class Reporter:
         Both are plain JSON of at most 32 KiB. Raises GivenUp, Unserialisable, PayloadTooLarge.
         """
         self.check()
-        said, place = (None if it is None else codec.dump(it, limit=REPORT_BYTES) for it in (progress, cursor))
+        said, place = (
+            None if it is None else codec.dump(redact(it), limit=REPORT_BYTES) for it in (progress, cursor)
+        )
         self.heard_at = time.monotonic()
         changes = self._place(place)
         with self._guard:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
-from missions.effects import admission, charging, consent, doubt, evidence, keys, standing
+from missions.effects import admission, charging, consent, doubt, evidence, keys, preparing, standing
 from missions.engine import codec, crashpoints
 from missions.engine.writes import OpenEffect
 from missions.governance import EffectClass, Intent, Json, Ruling, RulingOutcome, beyond_clearance, gate
@@ -96,13 +96,15 @@ async def stands(op: ToolRun) -> bool:
     if admission.stop_over(op) is not None:
         await op.put_off("People stopped it before the call was made.", 0.0)
         return False
+    if not await preparing.stands(op):
+        return False
     progress = op.progress
     confirmed: Ruling | None = beyond_clearance(op.intent)  # a tool's class may have changed since
     if confirmed is None:
         confirmed = await op.run.owner.in_database(_confirmed, op, await charging.informed(op))
     demanded = evidence.added(op, confirmed)
     if confirmed.outcome is not RulingOutcome.ALLOW or demanded:
-        await _refused(op, demanded or confirmed.reason)
+        await refused(op, demanded or confirmed.reason)
         return False
     asked_at = time.monotonic()
     await op.run.still_owner()
@@ -119,10 +121,10 @@ async def stands(op: ToolRun) -> bool:
     return True
 
 
-async def _refused(op: ToolRun, reason: str) -> None:
-    """Record that policy no longer allows it; where it may have happened, people say."""
+async def refused(op: ToolRun, reason: str, by: str = "policy no longer allows it") -> None:
+    """Record that an effect with an intent is refused; where it may have happened, people say."""
     if op.progress.uncertain:
-        await doubt.ask_person(op, f"It may have happened, and policy no longer allows it: {reason}")
+        await doubt.ask_person(op, f"It may have happened, and {by}: {reason}")
         return
     await op.record(
         Kind.OUTCOME, settle=EffectState.NOT_DONE, state="not_done", again="rule", key=op.progress.key,

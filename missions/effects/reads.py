@@ -10,7 +10,6 @@ from missions.effects.calling import Calling, attended
 from missions.engine import codec
 from missions.engine.branches import Interruptible
 from missions.engine.readings import Reading
-from missions.tools.spec import ToolCall
 
 if TYPE_CHECKING:
     from missions.effects.call import ToolRun
@@ -21,9 +20,8 @@ TRIES = 5  # of a read whose answer was no answer; definite refusals are waited 
 async def read(op: ToolRun) -> None:
     """Call the tool once, and record its answer or that it is asked again."""
     await admission.admitted(op)
-    claimed = op.run.claimed
-    call = ToolCall(deadline=op.deadline(), mission_id=str(claimed.uid), attempt=claimed.attempt)
-    fresh = claimed.attempt == 1 and not op.progress.tries
+    call = dispatch.call_of(op)
+    fresh = op.run.claimed.attempt == 1 and not op.progress.tries
     async with attended(op.run, op.path, op.spec, fresh=fresh) as calling:
         with Interruptible():
             begun = time.monotonic()

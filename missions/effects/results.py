@@ -12,12 +12,13 @@ from missions.errors import (
     Denied,
     EffectNotDone,
     Expired,
+    InvalidInput,
     Rejected,
     ResultUnusable,
     Stopped,
     ToolFailed,
 )
-from missions.governance import Answer, RulingOutcome
+from missions.governance import Answer, Json, RulingOutcome
 from missions.tools.spec import ToolSpec
 
 BUDGET = ("budget",)  # the rules of a ruling that no policy made
@@ -35,10 +36,20 @@ def result_of(progress: Progress, spec: ToolSpec) -> Any:
     if progress.phase is Phase.NOT_DONE:
         error = outcome.get("error", {})
         message = str(error.get("message", "It was not done."))
+        if error.get("type") == InvalidInput.code:
+            raise InvalidInput(message, errors=error.get("errors"))
         raise (ToolFailed if outcome["state"] == "failed" else EffectNotDone)(message, code=error.get("type"))
     if not outcome.get("usable", True):
         raise ResultUnusable(str(outcome["error"]["message"]), digest=outcome["result_digest"])
     return codec.restore(spec.returns, outcome.get("result"))
+
+
+def told_of(error: InvalidInput | ToolFailed) -> Json:
+    """What the journal keeps of a call that can not be made as it is asked for."""
+    told: Json = {"type": error.code, "message": codec.words(error)}
+    if isinstance(error, InvalidInput):
+        return {**told, "errors": error.errors}
+    return {**told, "type": error.facts.get("code") or error.code}
 
 
 def _refuse(progress: Progress) -> NoReturn:

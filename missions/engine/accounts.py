@@ -15,7 +15,7 @@ from missions.engine import history
 from missions.engine.budgets import PREFIX, Ledger, in_words
 from missions.models import Entry, Kind, Mission
 
-KINDS = (Kind.STEP_FAILED, Kind.SPENT)
+KINDS = (Kind.STEP_FAILED, Kind.SPENT, Kind.LLM)
 
 
 def ledger_of(mission: Mission) -> Ledger | None:

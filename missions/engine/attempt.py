@@ -97,14 +97,19 @@ async def _ending(run: Run, kind: MissionType, make_context: ContextFactory) -> 
         except Refusal as refusal:
             verdict = Verdict(refusal.verdict, codec.words(refusal), refusal.facts)
         run.finished()
-        return State.COMPLETED, _completed(verdict)
+        return State.COMPLETED, _completed(verdict) | _marks(run)
     except (Suspended, GeneratorExit):
         raise
     except BaseException as error:  # a mission may end itself (exit, a cancellation of its own), not the worker
         if run.has_left:
             raise
         run.finished(error)
-        return State.FAILED, _failed(error)
+        return State.FAILED, _failed(error) | _marks(run)
+
+
+def _marks(run: Run) -> Json:
+    """What a mission that waits for this end must know of what it rests on."""
+    return {"untrusted": sorted(run.untrusted)} if run.untrusted else {}
 
 
 def _completed(verdict: Verdict) -> Json:

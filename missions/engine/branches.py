@@ -30,7 +30,7 @@ current_branch: contextvars.ContextVar[Branch] = contextvars.ContextVar("standfa
 class Wait:
     """A durable wait of one branch: for a signal, a time, or either."""
 
-    label: str  # as shown: `decision:ID`, `signal:NAME`, `tool:NAME`, `timer`, or empty for a mission that is put back
+    label: str  # as shown: `decision:ID`, `signal:NAME`, `tool:NAME`, `llm:AGENT`, `timer`; empty: it is put back
     signals: tuple[str, ...] = ()  # any of these wakes it
     wake_at: dt.datetime | None = None
     future: asyncio.Future[None] | None = None

@@ -25,7 +25,7 @@ from missions.models import Kind
 Json = dict[str, Any]
 PREFIX = "budget/"
 REFUSED = "budget_exhausted"
-COUNTED = STEP, STEP_FAILED, INTENT, SPENT = Kind.STEP, Kind.STEP_FAILED, Kind.INTENT, Kind.SPENT
+COUNTED = STEP, STEP_FAILED, INTENT, SPENT, LLM = Kind.STEP, Kind.STEP_FAILED, Kind.INTENT, Kind.SPENT, Kind.LLM
 UNITS = {"steps": "step", "effects": "effect", "tokens": "token"}
 Count = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -176,7 +176,7 @@ class Ledger:
             self.spent.steps += 1
         elif kind == INTENT:
             self.spent.effects += 1
-        elif kind == SPENT:
+        elif kind in (SPENT, LLM):
             told = _decoded(payload)
             self.spent.cost += Decimal(told["cost"])
             self.spent.tokens += told["tokens"]

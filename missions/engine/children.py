@@ -59,6 +59,7 @@ class Spawn:
     on_parent_end: str
     effects_off: bool = False  # as in the parent
     clearance: data_classes.Clearance = data_classes.DEFAULT  # of the parent: a child has no more
+    untrusted: tuple[str, ...] = ()  # the sources outside our trust that the parent has read from
 
     @property
     def full_key(self) -> str:
@@ -76,6 +77,7 @@ class End:
     summary: str
     data: dict[str, Any]
     error: str
+    untrusted: tuple[str, ...] = ()  # the sources outside our trust that it had read from
 
 
 def start_child(spawn: Spawn) -> uuid.UUID:
@@ -112,7 +114,7 @@ def _begin(spawn: Spawn) -> Mission:
     mission, _ = begin(Wish(
         type=spawn.type, input=spawn.input, title=spawn.title, key=spawn.full_key, started_by=starter, via="mission",
         priority=spawn.priority, after=spawn.after, on_failure=OnFailure(spawn.on_failure), child=child,
-        effects_off=spawn.effects_off, at_most=spawn.clearance,
+        effects_off=spawn.effects_off, at_most=spawn.clearance, untrusted=spawn.untrusted,
     ))
     return mission
 
@@ -128,7 +130,15 @@ def end_of(parent_id: int, uid: str) -> End | None:
     if not child.ended:
         return None
     end = Outcome.objects.filter(mission_id=child.pk).first() or Outcome()
-    return End(state=child.state, verdict=end.verdict, summary=end.summary, data=end.data, error=end.error)
+    return End(
+        state=child.state, verdict=end.verdict, summary=end.summary, data=end.data, error=end.error,
+        untrusted=_read_by(child),
+    )
+
+
+def _read_by(child: Mission) -> tuple[str, ...]:
+    rows = Entry.objects.filter(mission_id=child.pk, kind__in=(Kind.COMPLETED, Kind.FAILED)).order_by("-seq")[:1]
+    return tuple(next((entry.payload.get("untrusted", ()) for entry in history.decode(list(rows))), ()))
 
 
 def _inherits(mission_id: int, child_id: int) -> bool:

@@ -15,7 +15,7 @@ from django.db.models.functions import Coalesce, Least
 from missions.engine import codec, feed
 from missions.engine.claims import CONTROL
 from missions.engine.quarantine import pardon
-from missions.errors import ControlRefused, InvalidInput, UnknownMission
+from missions.errors import ControlRefused, InvalidInput, KeyReused, UnknownMission
 from missions.models import ENDED, Mission, Signal, State
 from missions.models.fields import DatabaseNow
 
@@ -30,24 +30,29 @@ VERBS: dict[str, frozenset[str]] = {
     "cancel": ALIVE,  # ends it; with `compensate` its effects are undone first
     "rollback": frozenset(set(State.values) - {State.EXPORTED}),  # opens a timeline; effects after the point are undone
     "retry": frozenset({State.FAILED}),  # opens a timeline; what failed is tried again, what was done stands
+    "amend": ALIVE,  # another goal, once it is ruled on; what was asked under the old one is answered
     "attend": ALIVE,  # the engine's own: people say what becomes of a mission that can not go on
     "deadline": ALIVE,  # the engine's own: its time is up, and people say what becomes of it
 }
 OVERTAKING = frozenset({"pause", "stop", "cancel"})  # people want the mission to stand still or to end: now
 ENGINES_OWN = frozenset({"attend", "deadline"})  # the engine's own questions, which give way to whatever people want
+PATIENT = ENGINES_OWN | {"amend"}  # what no question gives way to: it waits its turn
 PARDON = frozenset({"resume", "retry"})  # a person lets it go on: what it did to workers counts no longer
 
 
 def overtakes(later: str, verb: str) -> bool:
     """Whether a control that waits for people's answer gives way to a later one."""
-    return later in OVERTAKING or (verb in ENGINES_OWN and later not in ENGINES_OWN)
+    return later in OVERTAKING or (verb in ENGINES_OWN and later not in PATIENT)
 
 
 @transaction.atomic
 def request(
-    mission_id: int, verb: str, *, reason: str = "", by: str = "", key: str | None = None, **facts: Any
+    mission_id: int, verb: str, *, reason: str = "", by: str = "", key: str | None = None, exact: bool = False,
+    **facts: Any,
 ) -> int:
     """Put a control and make the mission due; its seq in the mailbox. The same key counts once.
+
+    With `exact` a key that came with another reason or other facts raises KeyReused.
 
     Locks the mission row first and must be the last statement of the caller's transaction (docs/locking.md).
     Raises UnknownMission, ControlRefused (the verb means nothing in the mission's state), InvalidInput.
@@ -61,6 +66,8 @@ def request(
         raise UnknownMission
     known = Signal.objects.filter(mission_id=mission_id, key=key).first() if key is not None else None
     if known is not None:
+        if exact and _asked(bytes(known.payload)) != _asked(body):
+            raise KeyReused
         return known.seq
     if mission.state not in VERBS[verb]:
         raise ControlRefused(f"The mission is {mission.state}: {verb} does not apply.", state=mission.state, verb=verb)
@@ -73,3 +80,8 @@ def request(
     feed.announce(f"m{mission_id}")
     feed.announce_due()
     return seq
+
+
+def _asked(body: bytes) -> dict[str, Any]:
+    """What was asked for, whoever did."""
+    return {name: value for name, value in codec.load(body).items() if name not in ("by", "by_id")}

@@ -15,9 +15,12 @@ NAMES = (
 )
 OF_CHILDREN = ("child_started", "awaited_end")  # points that only missions with children come to
 OF_ROLLBACKS = ("after_undo",)
+OF_GOALS = ("goal_answered",)  # of controls that amend a goal while people are asked something
 OF_BUDGETS = ("budget_held",)  # that only missions under a period budget come to
+OF_AGENTS = ("llm_answered",)  # that only missions with agents come to
 OF_KEEPING = ("bundle_shelved", "bundle_sealed", "bundle_checked", "mid_removal")  # of housekeeping
-ALL = (*NAMES, *OF_CHILDREN, *OF_ROLLBACKS, *OF_BUDGETS, *OF_KEEPING)
+OF_EFFECTS = (*NAMES, *OF_CHILDREN, *OF_ROLLBACKS, *OF_BUDGETS, *OF_KEEPING)  # the rows of the crash table
+ALL = (*OF_EFFECTS, *OF_GOALS, *OF_AGENTS)
 _name, _nth, _signal, _arrivals = "", 1, signal.SIGKILL, 0
 
 

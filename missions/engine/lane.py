@@ -42,7 +42,7 @@ TRANSIENT_SECONDS = 0.05
 STATEMENTS = (
     "append", "append_one", "fence", "release", "outcome", "ended", "turn", "reopen", "payload_store", "effect_open",
     "effect_settle", "charge_settle", "timeline_open", "artifact_keep", "blob_use", "progress_keep", "progress_drop",
-    "progress_load",
+    "progress_load", "engaged",
 )
 SETUP = (
     "set plan_cache_mode = force_generic_plan",

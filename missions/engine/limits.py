@@ -6,14 +6,14 @@ commit; each worker reads them anew within milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from missions.engine import alarms, feed, stops
+from missions.engine import alarms, feed, stops, tool_forms
 from missions.engine.clock import database_now
 from missions.engine.stops import Stops
 from missions.errors import InvalidInput, UnknownLimit
@@ -46,6 +46,7 @@ class Rules:
     circuits: Mapping[str, str] = field(default_factory=dict)  # tool → state; closed ones had failures lately
     stops: Stops = field(default_factory=Stops)
     budgets: tuple[Kept, ...] = ()
+    forms: Mapping[str, str] = field(default_factory=dict)  # tool on a server → digest of the form that is accepted
 
     def of_call(self, tool: str, agent: str) -> tuple[int, ...]:
         """The limits that a call of this tool in this agent's name (or none's) comes under."""
@@ -65,8 +66,17 @@ class Rules:
         return self.circuits.get(tool, CircuitState.CLOSED) != CircuitState.CLOSED
 
 
+learners: list[Callable[[], object]] = []  # of layers above: they read what is theirs whenever a worker reads its rules
+
+
+def learn() -> None:
+    """Have the layers above read what is theirs."""
+    for learner in learners:
+        learner()
+
+
 def load() -> Rules:
-    """The rules now. Four statements."""
+    """The rules now. Five statements."""
     rows, stopped = list(Limit.objects.all()), stops.load()
     troubled = Circuit.objects.filter(~Q(state=CircuitState.CLOSED) | Q(failures__gt=0))
     kept = PeriodBudget.objects.order_by("pk").values("id", "subject", "subject_name", "counts", "currency")
@@ -77,7 +87,7 @@ def load() -> Rules:
             **dict.fromkeys(stopped.types, 0),
         },
         circuits=dict(troubled.values_list("tool", "state")), stops=stopped,
-        budgets=tuple(Kept(**row) for row in kept),
+        budgets=tuple(Kept(**row) for row in kept), forms=tool_forms.accepted(),
     )
 
 

@@ -48,6 +48,10 @@ class Worker:
         """Begin a clean exit."""
         self._stopping.set()
 
+    def settle(self) -> None:
+        """Wait for verbs of ours that still write, once `run` has ended: for tests, whose process does not end then."""
+        self._threads.settle()
+
     def _leave(self) -> None:
         self.overdue = True
         self.stop()

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from missions import data_classes
 from missions.engine.budgets import Budget
 from missions.engine.checkpoints import Checkpoint
+from missions.engine.sentences import filled
 from missions.errors import InvalidInput, UnknownType
 
 NO_BUDGET = Budget()
@@ -41,11 +42,16 @@ class MissionType:
     budget: Budget = NO_BUDGET
     checkpoint: Checkpoint = EVERY_STEP
     data_classes: data_classes.Clearance = data_classes.DEFAULT  # what its missions may read and write
+    titled: str = ""  # a template over the input: the title of a mission that is started without one
 
     @property
     def input_schema(self) -> dict[str, Any]:
         """JSON Schema (draft 2020-12) of the input object."""
         return self.adapter.json_schema(mode="validation")
+
+    def title_of(self, value: dict[str, Any]) -> str:
+        """What a mission with this input is called where nobody says."""
+        return filled(self.titled, value)[:TITLE_CHARACTERS] or self.title
 
     def parse_input(self, value: Any) -> Any:
         """The input as the type that the function declares. Raises InvalidInput, field by field."""
@@ -64,6 +70,7 @@ class MissionType:
         return checked
 
 
+TITLE_CHARACTERS = 200
 _types: dict[tuple[str, int], MissionType] = {}  # by name and version
 
 

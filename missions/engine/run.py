@@ -67,6 +67,8 @@ class Run(Waiting):
         self.scope: Guarding | None = None  # the guard of the mission's body
         self.evidence: deque[dict[str, Any]] = deque(maxlen=EVIDENCE)
         self.readings = Readings()
+        # The sources outside our trust that the mission, or an agent in it, has read from, earlier chapters included.
+        self.untrusted: set[str] = set(self.first.payload.get("untrusted", ()))
         self._waiters: dict[str, asyncio.Future[Recorded | None]] = {}
         self._told: dict[str, Told] = {}  # the inputs of what waits there
         self._asked: Told = untold  # those of the call that got its entry last
@@ -204,6 +206,10 @@ class Run(Waiting):
         differs, matched = facts(entry, {path: told}, self.record), min(self.matched_seq, entry.seq - 1)
         self.owner.attend(self, "divergence", detail, matched_seq=matched, differs=differs)
         raise Suspended from Divergence(detail, path=path)
+
+    def differs(self, entry: Recorded, path: str, detail: str, told: Told = untold) -> NoReturn:
+        """What the code comes to is not what this entry of its own records."""
+        self._diverge(path, detail, entry, told)
 
     def unexpected(self, entry: Recorded, path: str) -> NoReturn:
         """The entry is of a kind that this call can not have written."""

@@ -47,6 +47,7 @@ class Wish:
     effects_off: bool = False  # it may not change the world, as the mission that starts it may not
     data_classes: Sequence[str] | None = None  # less than its type is cleared for; None: all of that
     at_most: Clearance | None = None  # the clearance of the mission that starts it
+    untrusted: Sequence[str] = ()  # the sources outside our trust that the mission that starts it has read from
 
 
 def start(
@@ -83,9 +84,9 @@ def begin(wish: Wish) -> tuple[Mission, bool]:
 
 def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
     """The first entry; what is not given is not in it."""
+    given = kind.check_input(wish.input)
     payload = {
-        "type": kind.name, "version": kind.version, "title": wish.title or kind.title,
-        "input": kind.check_input(wish.input),
+        "type": kind.name, "version": kind.version, "title": wish.title or kind.title_of(given), "input": given,
         "started_by": wish.started_by.get_username() if wish.started_by else None, "via": wish.via,
     }
     if wish.after:
@@ -99,6 +100,8 @@ def _payload(kind: MissionType, wish: Wish) -> dict[str, Any]:
         payload["data_classes"] = list(cleared)
     if wish.effects_off:
         payload["effects"] = False
+    if wish.untrusted:
+        payload["untrusted"] = list(wish.untrusted)
     return payload
 
 

@@ -63,3 +63,7 @@ class Threads:
         """Take no more work; does not wait for what runs."""
         for pool in (self._authors, self._verbs):
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def settle(self) -> None:
+        """Wait for the verbs that still run, once it is closed."""
+        self._verbs.shutdown()

@@ -52,8 +52,7 @@ class Incarnation:
         quarantine: Quarantine | None, on_idle: Callable[[], None] | None,
     ) -> None:
         self.worker_id = secrets.randbits(63) or 1
-        self.draining = False
-        self.patience = settings.MISSIONS_DRAIN_SECONDS
+        self.draining, self.patience = False, settings.MISSIONS_DRAIN_SECONDS
         self.ended, self.lost = asyncio.Event(), False  # ended: lost, or drained
         self._make_context, self._threads, self._concurrency = make_context, threads, concurrency
         self._leftovers, self._on_idle = leftovers, on_idle  # `on_idle`: this is a quarantine process
@@ -142,6 +141,7 @@ class Incarnation:
         self._rules = await self._threads.patiently(limits.load)
         self._places.limit(self._rules.concurrency)
         self._rules.stops.send_away(*self._runs.values())
+        await self._threads.patiently(limits.learn)  # after the stops, which wait for nothing; before any claim
         self.kick()
 
     def kick(self) -> None:

@@ -24,8 +24,10 @@ from missions.models import (
     Child,
     Dependency,
     Effect,
+    Engagement,
     Entry,
     Forked,
+    Goal,
     Hold,
     Mission,
     Outcome,
@@ -170,6 +172,8 @@ contributor("timelines", Timeline)(lambda one: Timeline.objects.filter(mission_i
 contributor(HOT, Entry)(lambda one: Entry.objects.filter(mission_id=one).order_by("seq"))
 contributor("signals", Signal)(lambda one: Signal.objects.filter(mission_id=one).order_by("seq"))
 contributor("effects", Effect)(lambda one: Effect.objects.filter(mission_id=one).order_by("seq", "pk"))
+contributor("engagements", Engagement)(lambda one: Engagement.objects.filter(mission_id=one).order_by("seq"))
+contributor("goals", Goal)(lambda one: Goal.objects.filter(mission_id=one).order_by("version"))
 contributor("takeovers", Takeover)(lambda one: Takeover.objects.filter(mission_id=one).order_by("pk"))
 contributor("artifacts", Artifact)(lambda one: Artifact.objects.filter(mission_id=one).order_by("seq"))
 contributor("uses", BlobUse)(lambda one: BlobUse.objects.filter(mission_id=one).order_by("digest"))

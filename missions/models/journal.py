@@ -46,6 +46,9 @@ class Kind(models.TextChoices):
     UPGRADED = "upgraded", "Upgraded"  # a later version of the type goes on with it
     SPENT = "spent", "Spent"  # what something has cost: money, tokens
     ARTIFACT = "artifact", "Artifact"  # a file was kept: name, size, digest
+    AGENT = "agent", "Agent"  # under which version of its identity an agent works from here on
+    LLM = "llm", "LLM"  # what an LLM answered: message, usage, cost, who answered
+    SWITCHED = "switched", "Switched"  # another provider answers from here on, and why
 
 
 RESTORING = (Kind.STEP, Kind.ANSWERED, Kind.OUTCOME, Kind.SLEPT, Kind.SIGNAL, Kind.NOW)

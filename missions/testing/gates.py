@@ -34,6 +34,9 @@ class AllowAll:
     def supersede(self, decision_id: object, why: str, changed: object) -> None:
         """There is nothing to take back."""
 
+    def outdate(self, decision_id: object, answer: Answer) -> None:
+        """Nothing is open."""
+
     def confirm(self, intent: Intent, ruling: Ruling, decision_id: object, digest: str) -> Ruling:
         """Still allowed."""
         return self.rule(intent)

@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 import psycopg
 from django.db import connections
 
+from missions.agents.running import warm
 from missions.context import Context
 from missions.engine import feed, guarded_events, history
 from missions.engine.dsn import conninfo
 from missions.engine.process import Worker
+from missions.llm import chain
 from missions.models import Mission
 
 PATIENCE = 20.0  # seconds until waiting is given up
@@ -28,13 +30,17 @@ MakeWorker = Callable[[], Worker]
 def worker(concurrency: int = 100, make: MakeWorker | None = None) -> Iterator[Worker]:
     """A worker that runs until the block ends, and is drained then. Raises AssertionError if it does not drain."""
     guarded_events.install()
+    warm()
     ready = threading.Event()
     held: list[tuple[asyncio.AbstractEventLoop, Worker]] = []
 
     async def serve() -> None:
         held.append((asyncio.get_running_loop(), make() if make else Worker(Context, concurrency)))
         ready.set()
-        await held[0][1].run()
+        try:
+            await held[0][1].run()
+        finally:
+            await chain.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
@@ -45,6 +51,7 @@ def worker(concurrency: int = 100, make: MakeWorker | None = None) -> Iterator[W
     finally:
         loop.call_soon_threadsafe(running.stop)
         thread.join(PATIENCE)
+        running.settle()
         connections["default"].close()
         assert not thread.is_alive(), "the worker did not drain"
 

@@ -1,7 +1,7 @@
 """What an MCP server's answer means: a result, certainly not done, or unknown.
 
-Pure. The rule: only what the protocol or the server's entry in the catalogue makes definite is definite. Everything
-else of a tool that writes is unknown, since a server may fail after it acted.
+Changes nothing. The rule: only what the protocol or the server's entry in the catalogue makes definite is definite.
+Everything else of a tool that writes is unknown, since a server may fail after it acted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from missions.errors import OutcomeUnknown, StandfastError, ToolFailed, TryLater
 from missions.governance import EffectClass
+from missions.secrets.redacting import redact
 from missions.tools.servers import Code, Codes
 
 if TYPE_CHECKING:
@@ -92,4 +93,5 @@ def _reported(structured: Any, text: str) -> dict[str, Any]:
 
 
 def _shortened(text: str) -> str:
+    text = redact(text)  # first: a cut might leave the half of a secret
     return text if len(text) <= MESSAGE_CHARACTERS else text[: MESSAGE_CHARACTERS - 1] + "…"

@@ -26,6 +26,7 @@ from missions.errors import InvalidInput
 from missions.governance import Json
 
 DEPTH = 64
+WHOLE = (-(2**63), 2**64 - 1)  # what JSON in the journal holds
 MESSAGE_CHARACTERS = 300
 WRONG = "The arguments do not fit the tool's schema."
 Errors = list[dict[str, Any]]
@@ -69,8 +70,10 @@ def _plain(value: Any, field: str, errors: Errors, depth: int) -> Any:
                 for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item, f"{field}.{place}".lstrip("."), errors, depth + 1) for place, item in enumerate(value)]
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return value if WHOLE[0] <= value <= WHOLE[1] else _refuse(field, "is a number of more than 64 bits", errors)
     if isinstance(value, float | Decimal):
         return _number(value, field, errors)
     if isinstance(value, str):

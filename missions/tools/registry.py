@@ -10,20 +10,21 @@ import datetime as dt
 import functools
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeVar
 
 from django.conf import settings
 
 from missions import data_classes
 from missions.engine.checkpoints import seconds_of
-from missions.errors import StandfastError, UnknownTool
+from missions.errors import UnknownTool
 from missions.governance import EffectClass, RetrySafety
+from missions.secrets import references
 from missions.tools import catalogue
 from missions.tools.arguments import FunctionArguments
-from missions.tools.spec import ProbeFunction, ProbeResult, ToolCall, ToolFunction, ToolSpec
+from missions.tools.spec import ProbeFunction, ProbeResult, Secrets, ToolCall, ToolFunction, ToolSpec
 
-__all__ = ["ProbeResult", "ToolCall", "ToolSpec", "all_tools", "get_tool", "learn_servers", "register", "tool"]
+__all__ = ["ProbeResult", "ToolCall", "ToolSpec", "all_tools", "get_tool", "register", "tool"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _tools: dict[str, ToolSpec] = {}
@@ -44,6 +45,9 @@ def tool(
     heartbeat_timeout: float | dt.timedelta | None = None,
     key_ttl: float | None = None,
     workspace: bool = False,
+    untrusted: bool = False,
+    for_agents: bool = True,
+    secrets: Secrets | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function `(call: ToolCall, **args)` as a tool. Durations are seconds, or timedeltas.
 
@@ -70,6 +74,9 @@ def tool(
             timeout_seconds=seconds_of(timeout),
             heartbeat_timeout_seconds=None if heartbeat_timeout is None else seconds_of(heartbeat_timeout),
             workspace=workspace,
+            untrusted=untrusted,
+            for_agents=for_agents,
+            secrets=secrets or {},
             key_ttl_seconds=key_ttl,
             returns=None if arguments.returns in (Any, type(None)) else arguments.returns,
             origin=f"{function.__module__}.{function.__qualname__}",
@@ -113,8 +120,29 @@ def register(spec: ToolSpec) -> ToolSpec:
     silence = spec.heartbeat_timeout_seconds
     if not spec.timeout_seconds > 0 or (silence is not None and not silence > 0):
         raise ValueError(f"tool {spec.name!r}: its time-out wants more than 0 seconds")
+    for reference in () if callable(spec.secrets) else spec.secrets.values():
+        if not references.is_reference(reference):
+            raise ValueError(f"tool {spec.name!r}: a secret is named env:NAME, file:/path or db:NAME")
     _tools[spec.name] = spec
     return spec
+
+
+def replace(servers: Collection[str], specs: Iterable[ToolSpec]) -> list[tuple[str, str]]:
+    """Know these tools from now on, and of these MCP servers no others: a tool that stays is there all the while.
+
+    Returns name and why of each that can not be used: another one has its name.
+    """
+    left_out, kept = [], set()
+    for spec in specs:
+        try:
+            kept.add(register(spec).name)
+        except ValueError as error:
+            left_out.append((spec.name, str(error)))
+    own = tuple(f"MCP server {server} (" for server in servers)
+    for name in [spec.name for spec in list(_tools.values()) if own and spec.origin.startswith(own)]:
+        if name not in kept:
+            _tools.pop(name, None)
+    return left_out
 
 
 @functools.cache
@@ -138,20 +166,4 @@ def get_tool(name: str) -> ToolSpec:
 
 def all_tools() -> list[ToolSpec]:
     """All tools known here, by name."""
-    return [spec for _, spec in sorted(_discovered().items())]
-
-
-async def learn_servers() -> dict[str, str]:
-    """Ask each MCP server for its tools: learn schemas, register what the file does not list.
-
-    Returns server name → why, for those that could not be asked; their listed tools stay usable.
-    """
-    _discovered()
-    unreached: dict[str, str] = {}
-    for server in catalogue.servers(settings.MISSIONS_MCP_SERVERS):
-        try:
-            for spec in await catalogue.discover(server):
-                register(spec)
-        except StandfastError as error:
-            unreached[server.name] = str(error)
-    return unreached
+    return sorted((spec for spec in list(_discovered().values()) if not spec.is_gone), key=lambda spec: spec.name)

@@ -1,30 +1,30 @@
-"""The file of MCP servers: reading it, and saying where it is wrong.
+"""What is said of an MCP server: where it is, what it may, and what is promised of its tools. Contacts nobody.
 
-Owns the shape of MISSIONS_MCP_SERVERS. Contacts nobody. `${NAME}` in a URL or a header stands for a Django setting or
-an environment variable, so that secrets stay out of the file.
+Owns these shapes, for the file of servers (`missions.tools.server_file`) and for servers that people register.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
-import yaml
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from missions import data_classes
 from missions.governance import EffectClass, Json, RetrySafety
 
-REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+ANSWER_BYTES, LARGEST_ANSWER = 1024 * 1024, 32 * 1024 * 1024
+MIB = 1024 * 1024
 Code = str | int  # a tool's own code, or a JSON-RPC one
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")]
+OF_COMMANDS = {"env", "egress", "readable", "workspace", "limits"}
+Place = Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]{1,253}:[0-9]{1,5}$")]
+Folder = Annotated[str, Field(pattern=r"^/[^\x00]*$")]
+NAMED = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}$")
+Name = Annotated[str, Field(pattern=NAMED.pattern)]
 
 
 class WrongCatalogue(ImproperlyConfigured):
@@ -65,9 +65,11 @@ class RemoteTool(Entry):
     compensate: str = ""
     title: str = ""
     sentence: str = ""
+    description: str = ""
     data_class: str = ""
     cost: str = ""
     timeout: float = Field(default=30.0, gt=0, le=3600)
+    result_bytes: int = Field(default=ANSWER_BYTES, ge=1024, le=LARGEST_ANSWER)  # of its answer on the wire
     errors: Codes = Codes()
     args_schema: Json | None = None
 
@@ -109,18 +111,44 @@ class RemoteTool(Entry):
 UNLISTED = RemoteTool()  # write, manual
 
 
+class Allowance(Entry):
+    """What the process of a server may take of the host."""
+
+    memory_bytes: int = Field(default=512 * MIB, ge=16 * MIB)
+    pids: int = Field(default=64, ge=1, le=4096)
+    cpu_seconds: float = Field(default=86_400.0, gt=0)  # of each of its processes
+    disk_bytes: int = Field(default=256 * MIB, ge=MIB)  # of its workspace
+
+
 class Server(Entry):
-    """One MCP server over streamable HTTP."""
+    """One MCP server: at a URL over streamable HTTP, or a command in the sandbox over its standard streams."""
 
     name: Name
-    url: str
+    url: str = ""
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    command: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)  # of the command; never a secret
+    egress: tuple[Place, ...] = ()  # the places that the command may reach
+    readable: tuple[Folder, ...] = ()  # folders of the host that the command may read
+    workspace: bool = False  # whether the command keeps a folder over its restarts
+    limits: Allowance = Allowance()
+    trusted: bool = False  # whether what it says of its tools, and what they answer, counts as ours
     prefix: str | None = None  # absent: the server's name and a dot
     errors: Codes = Codes()  # hold for each of its tools
     tools: dict[Name, RemoteTool] = Field(default_factory=dict)
 
+    is_judged: ClassVar[bool] = False  # whether each address is judged before it is connected to
+
     @model_validator(mode="after")
     def _reachable(self) -> Server:
+        if bool(self.url) is bool(self.command):
+            raise ValueError("a server wants either `url` or `command`")
+        if self.command:
+            if self.headers:
+                raise ValueError("`headers` go with `url`; no secret reaches a command in the sandbox")
+            return self
+        if self.model_fields_set & OF_COMMANDS:
+            raise ValueError(f"{', '.join(sorted(OF_COMMANDS))} go with `command`")
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
             raise ValueError("`url` wants http://HOST/PATH or https://HOST/PATH, credentials in `headers`")
@@ -129,7 +157,13 @@ class Server(Entry):
     @property
     def identity(self) -> tuple[Any, ...]:
         """Equal for servers that may share connections."""
-        return self.name, self.url, *sorted(self.headers.items())
+        ours = (self.command, tuple(sorted(self.env.items())), self.egress, self.readable, self.workspace, self.limits)
+        return self.is_judged, self.name, self.url, *sorted(self.headers.items()), *(ours if self.command else ())
+
+    @property
+    def line_bytes(self) -> int:
+        """The largest answer that any of its tools may give."""
+        return max([ANSWER_BYTES, *(tool.result_bytes for tool in self.tools.values())])
 
     def registered_name(self, tool: str) -> str:
         """The name under which missions call one of its tools."""
@@ -143,104 +177,3 @@ class Server(Entry):
         """The codes that count for one of its tools: its own and the server's."""
         own, common = entry.errors, self.errors
         return Codes(declared=own.declared + common.declared, retryable=own.retryable + common.retryable)
-
-
-def read(path: str | Path) -> list[Server]:
-    """The servers that the file describes, one or a list. Raises WrongCatalogue with file, line and what it wants."""
-    text = _text(Path(path))
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        _refuse_duplicates(node, Path(path))
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise WrongCatalogue(f"{path}: this is not YAML: {error}") from error
-    if node is None:
-        return []
-    found = data if isinstance(data, list) else [data]
-    servers = [_server(item, node, place, Path(path)) for place, item in enumerate(found)]
-    names = [server.name for server in servers]
-    for name in {name for name in names if names.count(name) > 1}:
-        raise WrongCatalogue(f"{path}: two servers are called {name!r}")
-    return servers
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongCatalogue(f"{path}: MISSIONS_MCP_SERVERS wants a readable file: {error}") from error
-
-
-def _server(item: Any, node: yaml.Node, place: int, path: Path) -> Server:
-    try:
-        return Server.model_validate(_resolve(item))
-    except _Unresolved as error:
-        raise WrongCatalogue(f"{path}, line {_line(node, (place,))}: {error}") from error
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False)
-        listed = [_fault(fault, node, place, path) for fault in faults]
-        raise WrongCatalogue("\n".join(listed)) from error
-
-
-def _fault(fault: Any, node: yaml.Node, place: int, path: Path) -> str:
-    where = ".".join(str(part) for part in fault["loc"]) or "the server"
-    return f"{path}, line {_line(node, (place, *fault['loc']))}: {where}: {fault['msg']}"
-
-
-class _Unresolved(Exception):
-    """A `${NAME}` that stands for nothing."""
-
-
-def _resolve(item: Any) -> Any:
-    """The entry with the references in its URL and headers replaced."""
-    if not isinstance(item, dict):
-        return item
-    if "command" in item:
-        raise _Unresolved("`command`: servers are reached over HTTP; give a `url`")
-    known: dict[str, Any] = dict(item)
-    if isinstance(known.get("url"), str):
-        known["url"] = _replaced("url", known["url"])
-    if isinstance(known.get("headers"), dict):
-        known["headers"] = {
-            name: _replaced(f"headers.{name}", value) if isinstance(value, str) else value
-            for name, value in known["headers"].items()
-        }
-    return known
-
-
-def _replaced(where: str, text: str) -> str:
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        found = getattr(settings, name, None) or os.environ.get(name)
-        if not isinstance(found, str):
-            raise _Unresolved(f"{where}: ${{{name}}} wants a setting or an environment variable of that name")
-        return found
-
-    return REFERENCE.sub(value, text)
-
-
-def _line(node: yaml.Node, where: tuple[Any, ...]) -> int:
-    """The line of the innermost part of `where` that the file has, counted from 1."""
-    if isinstance(node, yaml.SequenceNode) and where and isinstance(where[0], int) and where[0] < len(node.value):
-        return _line(node.value[where[0]], where[1:])
-    if isinstance(node, yaml.MappingNode) and where:
-        if where[0] == 0:  # a single server stands for a list of one
-            return _line(node, where[1:])
-        for key, value in node.value:
-            if key.value == str(where[0]):
-                return max(int(key.start_mark.line) + 1, _line(value, where[1:]) if where[1:] else 0)
-    return int(node.start_mark.line) + 1
-
-
-def _refuse_duplicates(node: yaml.Node | None, path: Path) -> None:
-    """YAML readers let the last of two equal keys win; here that would change a promise silently."""
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise WrongCatalogue(f"{path}, line {key.start_mark.line + 1}: {key.value} is given twice")
-            seen.add(key.value)
-            _refuse_duplicates(value, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(item, path)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 
-from missions.errors import UnknownMission, UnknownSchedule
-from missions.models import Archived, Mission, Schedule
+from missions.errors import UnknownAgent, UnknownMission, UnknownSchedule
+from missions.models import Agent, Archived, Mission, Schedule
 from missions.visibility import SEE_ALL, seen_by, types_seen_by
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ STEER = frozenset({"operators"})
 LIMIT = frozenset({"operators"})
 STOP = frozenset({"operators", "policy-admins", "supervisors"})
 LIFT = frozenset({"policy-admins"})
+ACCEPT = frozenset({"policy-admins"})
+READ_SERVERS = frozenset({"auditors", "policy-admins"})
 BUDGET = frozenset({"policy-admins"})
+EDIT_AGENTS = frozenset({"agent-admins"})
+SEE_AGENTS = SEE_ALL | EDIT_AGENTS
 OPERATORS_ONLY = frozenset({"retry", "rollback"})  # the controls that only who steers may ask for
 
 
@@ -63,6 +67,31 @@ def may_stop(user: User | AnonymousUser) -> bool:
 def may_lift(user: User | AnonymousUser) -> bool:
     """Whether a person may let go on what was stopped: policy admins and administrators."""
     return _in_any(user, LIFT)
+
+
+def may_see_agents(user: User | AnonymousUser) -> bool:
+    """Whether a person sees agents and their versions: whoever oversees missions, and who edits agents."""
+    return _in_any(user, SEE_AGENTS)
+
+
+def may_edit_agents(user: User | AnonymousUser) -> bool:
+    """Whether a person makes versions of agents and says which is in force: agent admins and administrators."""
+    return _in_any(user, EDIT_AGENTS)
+
+
+def may_accept_tools(user: User | AnonymousUser) -> bool:
+    """Whether a person may accept a tool that its server has changed: policy admins and administrators."""
+    return _in_any(user, ACCEPT)
+
+
+def may_register_servers(user: User | AnonymousUser) -> bool:
+    """Whether a person may register MCP servers, which may be sent secrets, and take them away: administrators."""
+    return user.is_active and user.is_superuser
+
+
+def may_read_servers(user: User | AnonymousUser) -> bool:
+    """Whether a person sees what is registered of an MCP server, and not only how it was found."""
+    return _in_any(user, READ_SERVERS)
 
 
 def may_thaw(user: User | AnonymousUser) -> bool:
@@ -123,6 +152,15 @@ def visible_schedule(user: User | AnonymousUser, name: str) -> Schedule:
     found = visible_schedules(user).select_related("run_as").filter(name=name).first()
     if found is None:
         raise UnknownSchedule(f"There is no schedule {name!r}, or you may not see it.")
+    return found
+
+
+def visible_agent(user: User | AnonymousUser, name: str) -> Agent:
+    """The agent of this name. Raises UnknownAgent, also where the person may not see agents."""
+    rows = Agent.objects.select_related("active__agent", "created_by").filter(name=name)
+    found = rows.first() if may_see_agents(user) else None
+    if found is None:
+        raise UnknownAgent(f"There is no agent {name!r}, or you may not see it.")
     return found
 
 

@@ -14,9 +14,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from missions.engine import dependencies, mailbox, starting
-from missions.errors import MissionEnded
-from missions.models import Mission, State
+from missions.agents import engagements, identities
+from missions.engine import codec, dependencies, mailbox, starting
+from missions.engine.registry import get_type
+from missions.errors import AgentInactive, KeyReused, MissionEnded, UnknownAgent
+from missions.models import Mission, Signal, State
 from missions.web.access import may_direct, may_start, unseen_among, visible_mission, visible_missions
 from missions.web.endpoint import Endpoint, caller, idempotency_key
 from missions.web.pagination import limit_of, page, place_of
@@ -32,14 +34,14 @@ from missions.web.serializers import (
     ending,
 )
 
-RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "budget:", "control", "attend:")
-WAITS = ("decision", "limit", "budget", "signal", "child", "mission", "timer", "tool")
+RESERVED = ("decision:", "effect:", "child:", "mission:", "permit:", "budget:", "control", "attend:", "hook:", "mcp:")
+WAITS = ("decision", "limit", "budget", "signal", "child", "mission", "timer", "tool", "llm", "mcp")
 
 
 class MissionsView(Endpoint):
     """The missions that the caller may see."""
 
-    parameters = frozenset({"state", "type", "waiting_on", "q", "cursor", "limit"})
+    parameters = frozenset({"state", "type", "waiting_on", "agent", "q", "cursor", "limit"})
 
     @extend_schema(
         operation_id="missions_list",
@@ -47,6 +49,7 @@ class MissionsView(Endpoint):
             text_parameter("state", "Only missions in this state.", enum=list(State.values)),
             text_parameter("type", "Only missions of this type."),
             text_parameter("waiting_on", f"One of {', '.join(WAITS)}, or exactly as in `signal:NAME`."),
+            text_parameter("agent", "Only missions in which this agent works or worked."),
             text_parameter("q", "Part of the title, or the id."),
             CURSOR, LIMIT,
         ],
@@ -73,10 +76,30 @@ class MissionsView(Endpoint):
         if unseen_among(request.user, after := body.validated_data["after"]):  # as what does not exist
             seen = visible_missions(request.user).filter(uid__in=after).values_list("uid", flat=True)
             raise dependencies.unknown(set(after) - set(seen))
-        wanted = {**body.validated_data, "key": idempotency_key(request, body.validated_data["key"])}
+        given = with_agent(body.validated_data)
+        wanted = {**given, "key": idempotency_key(request, body.validated_data["key"])}
         mission, created = starting.start(**wanted, started_by=caller(request), via="api")
         shown = visible_mission(request.user, mission.uid)
         return Response(detail_for(request.user, shown), status=201 if created else 200)
+
+
+def with_agent(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with its `agent` in the input, where the type takes one there. Raises Problem (422)."""
+    wanted = dict(body)
+    name = wanted.pop("agent")
+    if name is None and wanted["type"] == "agent" and isinstance(wanted["input"].get("agent"), str):
+        name = wanted["input"]["agent"]  # it would fail as soon as it ran
+    if name is None:
+        return wanted
+    if "agent" not in get_type(wanted["type"]).input_schema.get("properties", {}):
+        raise field_problem("agent", f"Missions of type {wanted['type']} take no agent; start one of type agent.")
+    if wanted["input"].get("agent", name) != name:
+        raise field_problem("agent", "The input names another agent.")
+    try:
+        identities.active(name)
+    except (UnknownAgent, AgentInactive) as error:
+        raise field_problem("agent", str(error), code=error.code) from error
+    return {**wanted, "input": {**wanted["input"], "agent": name}}
 
 
 def told(missions: list[Mission]) -> list[Any]:
@@ -85,7 +108,7 @@ def told(missions: list[Mission]) -> list[Any]:
 
 
 def filtered(rows: QuerySet[Mission], params: Mapping[str, str]) -> QuerySet[Mission]:
-    """The missions that fit `state`, `type`, `waiting_on` and `q`. Raises Problem (400)."""
+    """The missions that fit `state`, `type`, `waiting_on`, `agent` and `q`. Raises Problem (400)."""
     if state := params.get("state"):
         if state not in State.values:
             raise problem(400, "bad_parameter", f"state is one of {', '.join(State.values)}.", parameter="state")
@@ -94,6 +117,8 @@ def filtered(rows: QuerySet[Mission], params: Mapping[str, str]) -> QuerySet[Mis
         rows = rows.filter(type=kind)
     if waits := params.get("waiting_on"):
         rows = rows.filter(waiting_on(waits))
+    if agent := params.get("agent"):
+        rows = rows.filter(engagements.with_agent(agent))
     if words := params.get("q"):
         rows = rows.filter(matching(words))
     return rows
@@ -142,9 +167,19 @@ class SignalsView(Endpoint):
         body.is_valid(raise_exception=True)
         name, key = body.validated_data["name"], idempotency_key(request, body.validated_data["key"])
         refuse_reserved(name, key)
-        delivered = send(mission, name, body.validated_data["payload"], key, request.user.get_username())
+        payload = body.validated_data["payload"]
+        delivered = send(mission, name, payload, key, request.user.get_username())
+        if not delivered:
+            _refuse_another(mission, name, payload, key)
         receipt = {"mission": mission.uid, "name": name, "key": key, "delivered": delivered}
         return Response(SignalReceipt(receipt).data, status=202 if delivered else 200)
+
+
+def _refuse_another(mission: Mission, name: str, payload: dict[str, Any], key: str | None) -> None:
+    """A key that came with another signal before would lose this one without a word. Raises KeyReused."""
+    before = Signal.objects.filter(mission_id=mission.pk, key=key).first()
+    if before is not None and (before.name, bytes(before.payload)) != (name, codec.dump(payload)):
+        raise KeyReused
 
 
 def refuse_reserved(name: str, key: str | None) -> None:

@@ -67,14 +67,16 @@ def _control_view(verb: str, sentence: str, shape: type[ControlBody] = ControlBo
             facts = dict(body.validated_data)
             key = idempotency_key(request, facts.pop("key"))
             who = caller(request).get_username()
-            return receipt(mission, verb, controls.request(mission.pk, verb, by=who, key=_key(verb, key), **facts))
+            return receipt(mission, verb, controls.request(
+                mission.pk, verb, by=who, key=key_of(verb, key), exact=True, **facts
+            ))
 
     View.__name__ = View.__qualname__ = f"{verb.capitalize()}View"
     view: Callable[..., Any] = View.as_view()
     return view
 
 
-def _key(verb: str, key: str | None) -> str | None:
+def key_of(verb: str, key: str | None) -> str | None:
     """Keys of controls and of signals never meet."""
     return f"control:{verb}:{key}" if key is not None else None
 
@@ -120,7 +122,9 @@ class RollbackView(Endpoint):
         if seen.digest != facts["preview_digest"]:
             raise problem(409, "preview_outdated", "The mission went on; read the preview again.", digest=seen.digest)
         who = caller(request).get_username()
-        asked = controls.request(mission.pk, "rollback", by=who, key=_key("rollback", key), **facts)
+        asked = controls.request(
+            mission.pk, "rollback", by=who, key=key_of("rollback", key), exact=True, **facts
+        )
         return receipt(mission, "rollback", asked)
 
 
@@ -167,7 +171,7 @@ class BulkView(Endpoint):
         key = idempotency_key(request, wanted["key"])
         told = bulk.steer_all(
             chosen, wanted["verb"], reason=wanted["reason"], by=caller(request).get_username(),
-            key=_key(wanted["verb"], key), compensate=wanted["compensate"],
+            key=key_of(wanted["verb"], key), compensate=wanted["compensate"],
         )
         results = [{"mission": one.mission.uid, "taken": not one.why, "why": one.why} for one in told]
         taken = sum(1 for one in told if not one.why)

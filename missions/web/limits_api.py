@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from missions.engine import circuits, limits
 from missions.errors import InvalidInput, UnknownLimit
 from missions.models import Limit, Scope
-from missions.tools.registry import get_tool
+from missions.tools.learning import current_tool
 from missions.web.access import may_limit
 from missions.web.endpoint import Endpoint, caller
 from missions.web.problems import problem
@@ -145,5 +145,5 @@ class CircuitView(Endpoint):
         by, body = _may(request), CircuitBody(data=request.data)
         body.is_valid(raise_exception=True)
         act = circuits.open_by_hand if body.validated_data["state"] == "open" else circuits.close_by_hand
-        act(get_tool(name).name, by=by, reason=body.validated_data["reason"])
+        act(current_tool(name).name, by=by, reason=body.validated_data["reason"])
         return Response(status=204)

@@ -17,7 +17,16 @@ from missions.web.dressing import DressedForm
 LONG_TEXTS = ("note", "comment", "description", "text", "body", "instructions", "goal", "message")
 LONG_FROM = 300  # a text that may be this long gets a text area
 Schema = dict[str, Any]
+Picks = list[tuple[str, str]]  # value, label
 Check = Callable[[dict[str, Any]], Any]  # raises InvalidInput
+
+
+class ObjectField(forms.JSONField):
+    """A list or an object, typed as JSON; nothing stands there as long as there is nothing."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """As it is shown."""
+        return "" if value is None else super().prepare_value(value)
 
 
 class SchemaForm(DressedForm):
@@ -28,6 +37,7 @@ class SchemaForm(DressedForm):
     def __init__(
         self, schema: Schema, check: Check, data: QueryDict | None = None, *, prefix: str = "input",
         initial: dict[str, Any] | None = None, more: dict[str, forms.Field] | None = None,
+        picks: Mapping[str, Picks] | None = None,
     ) -> None:
         self.check = check
         super().__init__(data, prefix=prefix, auto_id="id_%s", label_suffix="", initial=initial)
@@ -35,6 +45,8 @@ class SchemaForm(DressedForm):
         self.properties = {name: _resolved(part, schema) for name, part in schema.get("properties", {}).items()}
         for name, part in self.properties.items():
             self.fields[name] = _field(name, part, required=name in required)
+        for name, choices in (picks or {}).items():  # instead of any text typed
+            self.fields[name] = _picked(self.fields[name], choices)
         self.fields |= more or {}
         self.dress()
 
@@ -77,6 +89,12 @@ class SchemaForm(DressedForm):
         return f"This does not have the expected form. {_example(self.properties.get(name, {}))}".strip()
 
 
+def _picked(typed: forms.Field, choices: Picks) -> forms.Field:
+    return forms.ChoiceField(
+        choices=[("", "—"), *choices], label=typed.label, help_text=typed.help_text, required=typed.required,
+    )  # fmt: skip
+
+
 def _resolved(part: Schema, root: Schema) -> Schema:
     """The schema behind a reference, or the one choice of an optional value; the outer title and default win."""
     merged = dict(part)
@@ -116,7 +134,7 @@ def _field(name: str, part: Schema, *, required: bool) -> forms.Field:
         case "number":
             return forms.FloatField(widget=decimal, **shown)
         case "array" | "object":
-            return forms.JSONField(widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}), **shown)
+            return ObjectField(widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}), **shown)
     return _text(name, part, shown)
 
 

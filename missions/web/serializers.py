@@ -21,6 +21,7 @@ from missions.models import Mission, OnFailure, Outcome, State
 from missions.visibility import seen_by
 from missions.web import progress, relation_shapes
 from missions.web.account import BudgetShape, SpendShape
+from missions.web.at_work import WithAgents
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -100,6 +101,10 @@ class StartBody(Body):
         child=Text(max_length=50), max_length=20, required=False, allow_null=True, default=None,
         help_text="A clearance that is less than the type's.",
     )
+    agent = Text(
+        max_length=100, required=False, allow_null=True, default=None,
+        help_text="The agent that works on it, where the type takes one in its input, as `agent` does.",
+    )
     on_failure = serializers.ChoiceField(
         OnFailure.choices, required=False, default=OnFailure.FAIL,
         help_text="What to do where one of those fails, is cancelled or is refused.",
@@ -127,7 +132,7 @@ class WaitingFor(serializers.Serializer[Any]):
     """What a parked mission waits for."""
 
     kind = serializers.ChoiceField(
-        ["decision", "limit", "stop", "budget", "signal", "child", "mission", "timer", "tool"]
+        ["decision", "limit", "stop", "budget", "signal", "child", "mission", "timer", "tool", "changed", "llm", "mcp"]
     )
     what = serializers.CharField(help_text="The id of the decision or mission; the name of all others.")
     since = serializers.DateTimeField(allow_null=True)
@@ -203,7 +208,7 @@ class ProgressShape(serializers.Serializer[Any]):
     reported_at = serializers.DateTimeField()
 
 
-class MissionDetailSerializer(MissionSerializer):
+class MissionDetailSerializer(WithAgents, MissionSerializer):
     """A mission on its own, with its input, its account and the missions around it."""
 
     input = serializers.SerializerMethodField()

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from missions.engine import stops
 from missions.errors import AlreadyStopped, InvalidInput, UnknownStop
 from missions.models import Stop, StopScope
+from missions.tools import learning
 from missions.web import toolbox
 from missions.web.access import may_lift, may_stop
 from missions.web.endpoint import Endpoint, caller
@@ -52,7 +53,7 @@ class StopSerializer(serializers.Serializer[Any]):
     known = serializers.SerializerMethodField()
 
     def get_known(self, stop: Stop) -> bool:
-        """False where no tool or mission type of this name is known here: look whether it is misspelt."""
+        """False where no tool, agent or mission type of this name is known here: look whether it is misspelt."""
         return toolbox.is_known(stop)
 
 
@@ -64,6 +65,7 @@ class StopsView(Endpoint):
     @extend_schema(operation_id="stops_list", responses={200: listed("StopList", StopSerializer), **PROBLEMS})
     def get(self, request: Request) -> Response:
         """List what is stopped now, the latest first."""
+        learning.keep_up()
         return Response({"results": StopSerializer(stops.in_force(), many=True).data, "next": None})
 
     @extend_schema(operation_id="stops_press", request=StopBody, responses={201: StopSerializer, **PROBLEMS})
@@ -79,6 +81,7 @@ class StopsView(Endpoint):
             raise problem(409, error.code, str(error)) from error
         except InvalidInput as error:
             raise problem(422, "invalid_input", str(error), errors=error.errors) from error
+        learning.keep_up()  # after the stop, which waits for nothing
         return Response(StopSerializer(stop).data, status=201)
 
 

@@ -53,6 +53,12 @@ def _spent(payload: Json) -> str:
     return " and ".join([*told, *([f"{tokens} tokens"] if tokens else [])])
 
 
+def _llm(payload: Json) -> str:
+    calls = payload.get("calls") or []
+    asked = f"asks for {', '.join(map(str, calls))}" if calls else "answered"
+    return f"{payload.get('agent') or 'The LLM'}, turn {payload.get('turn', '')}: {asked}"
+
+
 def _signal(payload: Json) -> str:
     name = payload.get("name", "")
     if payload.get("child"):
@@ -95,4 +101,7 @@ TELLERS: dict[str, Callable[[Json], str]] = {
     Kind.UPGRADED: lambda p: f"Goes on with version {p.get('to', '')}",
     Kind.SPENT: lambda p: f"Spent {_spent(p)}" + (f" on {p['what']}" if p.get("what") else ""),
     Kind.ARTIFACT: lambda p: f"Kept {p.get('name', '')}",
+    Kind.AGENT: lambda p: f"Agent {p.get('agent', '')} works under version {p.get('version', '')}",
+    Kind.LLM: _llm,
+    Kind.SWITCHED: lambda p: f"{p.get('to', '')} answers instead of {p.get('from', '')}: {p.get('why', '')}",
 }

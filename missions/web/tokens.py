@@ -31,11 +31,13 @@ PREFIX_LENGTH = 12
 AGENT_FORM = "up to 100 printable characters, none of them a space at an end"
 READ_SCOPES = {
     "missions": "missions:read", "decisions": "decisions:read", "opening": "decisions:read", "limits": "limits:read",
-    "budgets": "budgets:read", "policies": "policies:read", "webhooks": "webhooks:read",
+    "budgets": "budgets:read", "policies": "policies:read", "webhooks": "webhooks:read", "agents": "agents:read",
+    "hooks": "hooks:read", "servers": "missions:read",
 }  # fmt: skip
 WRITE_SCOPES = {
     "missions": "missions:write", "decisions": "decisions:vote", "opening": "decisions:open", "limits": "limits:write",
-    "budgets": "budgets:write", "policies": "policies:write", "webhooks": "webhooks:write",
+    "budgets": "budgets:write", "policies": "policies:write", "webhooks": "webhooks:write", "agents": "agents:write",
+    "hooks": "hooks:write", "servers": "servers:write",
 }  # fmt: skip
 SCOPES = tuple(dict.fromkeys((*READ_SCOPES.values(), *WRITE_SCOPES.values())))
 
@@ -84,9 +86,7 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(words) != 2:
             raise AuthenticationFailed("Send `Authorization: Token SECRET`.")
-        token = _found(words[1])
-        if not token.user.is_active:
-            raise AuthenticationFailed("The token's user is not active.")
+        token = in_force(words[1])
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:
@@ -94,7 +94,8 @@ class TokenAuthentication(BaseAuthentication):
         return f'{KEYWORD} realm="standfast"'
 
 
-def _found(secret: bytes) -> ApiToken:
+def in_force(secret: bytes) -> ApiToken:
+    """The token of this secret, with its user. Raises AuthenticationFailed for one that is not in force."""
     token: Any = ApiToken.objects.select_related("user").annotate(now=DatabaseNow()).filter(hash=digest(secret)).first()
     if token is None:
         raise AuthenticationFailed("There is no such token.")
@@ -102,6 +103,8 @@ def _found(secret: bytes) -> ApiToken:
         raise AuthenticationFailed("The token was revoked.")
     if token.expires_at is not None and token.expires_at <= token.now:
         raise AuthenticationFailed("The token has expired.")
+    if not token.user.is_active:
+        raise AuthenticationFailed("The token's user is not active.")
     found: ApiToken = token
     return found
 

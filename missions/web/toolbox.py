@@ -11,8 +11,10 @@ from typing import Any
 
 from missions.engine import limits
 from missions.engine.registry import all_types
-from missions.models import Circuit, Limit, Scope, Stop, StopScope
-from missions.tools.registry import all_tools, get_tool
+from missions.models import Agent, Circuit, Limit, Scope, Stop, StopScope
+from missions.tools import learning
+from missions.tools.catalogue import server_of
+from missions.tools.registry import all_tools
 from missions.tools.spec import ToolSpec
 
 
@@ -30,18 +32,17 @@ class Tool:
     @property
     def server(self) -> str:
         """The MCP server behind it; empty where it is a function here."""
-        kind, _, rest = self.spec.origin.partition("MCP server ")
-        return rest.partition(" (")[0] if not kind else ""
+        return server_of(self.spec)
 
 
 def tools() -> list[Tool]:
-    """All tools known here, by name. Two statements."""
-    return _dressed(all_tools())
+    """All tools known here, by name. A few statements."""
+    return _dressed(learning.current_tools())
 
 
 def tool(name: str) -> Tool:
     """One tool. Raises UnknownTool."""
-    return _dressed([get_tool(name)])[0]
+    return _dressed([learning.current_tool(name)])[0]
 
 
 def _dressed(specs: Sequence[ToolSpec]) -> list[Tool]:
@@ -57,12 +58,15 @@ def _dressed(specs: Sequence[ToolSpec]) -> list[Tool]:
 
 
 def is_known(stop: Stop) -> bool:
-    """Whether a tool or mission type of this name is known here; true of what is told apart by no registry.
+    """Whether a tool, agent or mission type of this name is known here; true of what is told apart by no registry.
 
-    What is not known can be stopped all the same: tools of other systems are, and a name may come with the next deploy.
+    Of tools, as this process last learnt (`learning.refresh`). What is not known can be stopped all the same: tools of
+    other systems are, and a name may come with the next deploy.
     """
     if stop.scope == StopScope.TOOL:
         return any(spec.name == stop.name for spec in all_tools())
+    if stop.scope == StopScope.AGENT:
+        return Agent.objects.filter(name=stop.name).exists()
     if stop.scope == StopScope.MISSION_TYPE:
         return any(kind.name == stop.name for kind in all_types())
     return True

@@ -10,7 +10,7 @@ from django.utils.functional import SimpleLazyObject
 
 from missions.engine import freezing, stops
 from missions.visibility import SEE_ALL
-from missions.web.access import SCHEDULE, held_by
+from missions.web.access import SCHEDULE, SEE_AGENTS, held_by
 from observability.console.waiting import open_for
 
 
@@ -23,6 +23,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "section": request.path_info.strip("/").partition("/")[0],
         "queue_open": SimpleLazyObject(lambda: open_for(user)),
         "may_schedule": SimpleLazyObject(lambda: held_by(user, SCHEDULE, groups)),
+        "sees_agents": SimpleLazyObject(lambda: held_by(user, SEE_AGENTS, groups)),
         "sees_all": SimpleLazyObject(lambda: held_by(user, SEE_ALL, groups)),
         "frozen": SimpleLazyObject(freezing.current),
         "stopped": SimpleLazyObject(stops.in_force),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.http import QueryDict
 
 from missions.engine.starting import PRIORITIES, TITLE_LENGTH
-from missions.web.schema_form import Check, Schema, SchemaForm
+from missions.web.schema_form import Check, Picks, Schema, SchemaForm
 
 TITLE, PRIORITY, DEADLINE, ONCE = "form-title", "form-priority", "form-deadline", "form-once"  # no input's properties
 OWN = {"title": TITLE, "priority": PRIORITY, "deadline_at": DEADLINE}  # as the verb names them in a refusal
@@ -21,8 +22,10 @@ class StartForm(SchemaForm):
 
     own = OWN
 
-    def __init__(self, schema: Schema, check: Check, data: QueryDict | None = None) -> None:
-        super().__init__(schema, check, data, more=_own_fields())
+    def __init__(
+        self, schema: Schema, check: Check, data: QueryDict | None = None, picks: Mapping[str, Picks] | None = None
+    ) -> None:
+        super().__init__(schema, check, data, more=_own_fields(), picks=picks)
         self.earlier = ""  # the mission that this form had already started with other values
 
     @property

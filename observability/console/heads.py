@@ -9,15 +9,16 @@ from typing import Any
 
 from django.db.models import Q
 
+from missions.agents import engagements, goals
 from missions.data_classes import opened
 from missions.engine import accounts, history
 from missions.engine.dependencies import refusal_verdicts
 from missions.engine.registry import checkpoint_of
-from missions.models import Artifact, Effect, Entry, Mission, Outcome, State, Worker
+from missions.models import Artifact, Effect, Engagement, Entry, Mission, Outcome, State, Worker
 from missions.web.progress import Reported, latest
 from observability import stream
 from observability.console.family import Family, family_of
-from observability.console.listing import decisions_of, wait_in_words
+from observability.console.listing import BESIDE, asked_beside, decisions_of, wait_in_words
 from observability.console.steering import next_step, paused_by, pending_of
 from observability.console.words import EFFECTS, STATES, Badge, Wait
 from observability.projections import narrate
@@ -35,6 +36,8 @@ class Head:
     mission: Mission
     badge: Badge
     wait: Wait | None
+    beside: list[Wait]  # what else people are asked meanwhile
+    has_more_beside: bool
     where: str  # the last thing that happened before it began to wait
     worker: Worker | None
     outcome: Outcome | None
@@ -43,10 +46,18 @@ class Head:
     progress: Reported | None
     checkpoint: str  # the type's strategy in words
     cleared: str  # the data classes that it may touch
+    goal: str  # as it stands; empty where the mission has none beside its title
+    amendments: int
+    agents: list[Engagement]  # who works on it, each under the version that it came to last
     family: Family
     pending: list[str]  # what was asked of it and is not done yet
     paused_by: str  # who paused it, and what they said
     next_step: str  # what a person can do, where it needs one
+
+    @property
+    def goal_version(self) -> int:
+        """The version of the goal that holds."""
+        return self.amendments + 1
 
     @property
     def verdict_tone(self) -> str:
@@ -77,14 +88,21 @@ class ArtifactLine:
 def head_of(mission: Mission, seen: Q) -> Head:
     """A mission's head. `mission` comes with its brief and outcome; `seen` is what its reader may see of others."""
     recent = narrate([one for one in stream.earlier(mission.pk, limit=LOOK_BACK)[0] if one.kind not in WAITS])
-    ledger = accounts.ledger_of(mission)
+    asked = decisions_of([mission])
+    wait = wait_in_words(mission, asked)
+    beside = asked_beside(mission, wait)
+    ledger, amended = accounts.ledger_of(mission), goals.current(mission.pk)
+    original = goals.original(mission)
     return Head(
-        mission=mission, badge=STATES[mission.state], wait=wait_in_words(mission, decisions_of([mission])),
+        mission=mission, badge=STATES[mission.state], wait=wait,
+        beside=beside[:BESIDE], has_more_beside=len(beside) > BESIDE,
         where=recent[-1].sentence if recent else "",
         worker=Worker.objects.filter(pk=mission.owner).first() if mission.owner is not None else None,
         outcome=getattr(mission, "outcome", None), account=", ".join(accounts.lines(ledger)) if ledger else "",
         deadline=ledger.deadline if ledger else None, progress=latest(mission),
         checkpoint=checkpoint_of(mission.type).words, cleared=_cleared(mission),
+        goal=amended[-1].text if amended else original if original != mission.brief.title else "",
+        amendments=len(amended), agents=engagements.of_mission(mission.pk),
         family=family_of(mission, seen), pending=pending_of(mission),
         paused_by=paused_by(mission), next_step=next_step(mission),
     )  # fmt: skip

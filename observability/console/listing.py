@@ -13,6 +13,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Prefetch, QuerySet
 
 from approvals.models import Decision, Tier, TierState
+from missions.agents import engagements
 from missions.models import Mission, State
 from missions.web.access import visible_missions
 from observability.console.words import STATES, Badge, Wait, wait_of
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 PAGE = 50
+BESIDE = 10  # further decisions in the head of a mission; the queue has all
+OPEN_TIERS = Prefetch("tiers", Tier.objects.filter(state=TierState.OPEN))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,7 @@ class Filters:
     state: str = ""
     type: str = ""
     text: str = ""
+    agent: str = ""
     after: uuid.UUID | None = None  # the last mission of the page before
 
     @classmethod
@@ -39,16 +43,18 @@ class Filters:
         return cls(
             state=state if state in State.values else "", type=query.get("type", "")[:100],
             text=query.get("q", "").replace("\x00", "").strip()[:200], after=uuid_of(query.get("after", "")),
+            agent=query.get("agent", "").replace("\x00", "").strip()[:100],
         )  # fmt: skip
 
     @property
     def active(self) -> bool:
         """Whether anything is filtered."""
-        return bool(self.state or self.type or self.text)
+        return bool(self.state or self.type or self.text or self.agent)
 
     def query(self, after: uuid.UUID | None = None) -> str:
         """The same filters as a query string, on the page after `after`."""
-        parts = {"q": self.text, "state": self.state, "type": self.type, "after": str(after) if after else ""}
+        parts = {"q": self.text, "state": self.state, "type": self.type, "agent": self.agent}
+        parts["after"] = str(after) if after else ""
         return urlencode({name: value for name, value in parts.items() if value})
 
 
@@ -90,8 +96,12 @@ def wait_in_words(mission: Mission, asked: Mapping[str, Decision]) -> Wait | Non
     if mission.ended or mission.state == State.RUNNING:
         return None
     decision = asked.get(mission.waits_for)
-    groups = [tier.label for tier in decision.tiers.all()] if decision else []
+    groups = _groups(decision) if decision else []
     return wait_of(mission.waits_for, mission.state, mission.reason, decision.sentence if decision else "", groups)
+
+
+def _groups(decision: Decision) -> list[str]:
+    return [tier.label for tier in decision.tiers.all()]
 
 
 def decisions_of(missions: Iterable[Mission]) -> dict[str, Decision]:
@@ -100,8 +110,19 @@ def decisions_of(missions: Iterable[Mission]) -> dict[str, Decision]:
     ids = [found for wait in waits if (found := uuid_of(wait.partition(":")[2]))]
     if not ids:
         return {}
-    open_tiers = Prefetch("tiers", Tier.objects.filter(state=TierState.OPEN))
-    return {f"decision:{one.pk}": one for one in Decision.objects.filter(pk__in=ids).prefetch_related(open_tiers)}
+    return {f"decision:{one.pk}": one for one in Decision.objects.filter(pk__in=ids).prefetch_related(OPEN_TIERS)}
+
+
+def asked_beside(mission: Mission, wait: Wait | None) -> list[Wait]:
+    """What people are asked for this mission beside `wait`, oldest first, up to one more than `BESIDE`."""
+    if mission.ended:
+        return []
+    rows = Decision.objects.open().filter(mission_id=mission.pk).order_by("opened_at", "pk")
+    if wait is not None and (told_already := uuid_of(wait.decision)):
+        rows = rows.exclude(pk=told_already)
+    found = rows.prefetch_related(OPEN_TIERS)[: BESIDE + 1]
+    told = (wait_of(f"decision:{one.pk}", State.WAITING, "", one.sentence, _groups(one)) for one in found)
+    return [wait for wait in told if wait is not None]
 
 
 def matching(missions: QuerySet[Mission], filters: Filters) -> QuerySet[Mission]:
@@ -110,6 +131,8 @@ def matching(missions: QuerySet[Mission], filters: Filters) -> QuerySet[Mission]
         missions = missions.filter(state=filters.state)
     if filters.type:
         missions = missions.filter(type=filters.type)
+    if filters.agent:
+        missions = missions.filter(engagements.with_agent(filters.agent))
     if filters.text:
         missions = missions.filter(brief__title__icontains=filters.text)
     if filters.after:

@@ -8,6 +8,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from missions.agents import identities
 from missions.engine import starting
 from missions.engine.registry import MissionType, all_types, get_type
 from missions.errors import InvalidInput, KeyReused, PayloadTooLarge, UnknownType
@@ -15,6 +16,8 @@ from missions.models import Mission
 from missions.web.access import may_start
 from observability.console.forms import StartForm
 from observability.console.requests import SignedInRequest
+
+AGENT = "agent"  # the mission type, and its field
 
 
 @require_safe
@@ -36,7 +39,8 @@ def start(request: SignedInRequest, type: str) -> HttpResponse:
         kind = get_type(type)
     except UnknownType as error:
         return render(request, "missions/missing.html", {"why": str(error)}, status=404)
-    form = StartForm(kind.input_schema, kind.check_input, request.POST if request.method == "POST" else None)
+    picks = {AGENT: identities.in_force()} if kind.name == AGENT else {}
+    form = StartForm(kind.input_schema, kind.check_input, request.POST if request.method == "POST" else None, picks)
     if request.method == "POST":
         begun = _started(request, kind, form)
         if begun is not None:

@@ -44,6 +44,8 @@ CONTROLS = {one.verb: one for one in (
             does="It ends, and nothing more happens. What it did stands, unless its effects are undone first."),
     Control(verb="rollback", label="Roll back", icon="undo", noun="Rolling back", danger=True,
             does="What came after a point is undone where it can be, and it goes on from there."),
+    Control(verb="amend", label="Amend the goal", icon="flag", noun="Another goal",
+            does="Policy rules on it. What was asked for under the old goal then counts no more."),
 )}  # fmt: skip
 DIRECT_VERBS = ("resume", "retry", "pause", "stop")  # asked for by one button; the others have pages of their own
 
@@ -57,11 +59,12 @@ class Desk:
     cancel: bool
     roll_back: bool
     fork: bool  # and replaying
+    goal: bool
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to offer."""
-        return not (self.buttons or self.cancel or self.roll_back or self.fork)
+        return not (self.buttons or self.cancel or self.roll_back or self.fork or self.goal)
 
 
 def power_of(user: User | AnonymousUser, mission: Mission) -> str:
@@ -79,6 +82,7 @@ def desk_of(mission: Mission, power: str) -> Desk:
         mission=mission, buttons=[CONTROLS[verb] for verb in allowed if mission.state in VERBS[verb]],
         cancel=power != WATCH and mission.state in VERBS["cancel"],
         roll_back=steers and mission.state in VERBS["rollback"], fork=steers,
+        goal=power != WATCH and mission.state in VERBS["amend"],
     )
 
 
@@ -113,6 +117,8 @@ NEXT = {
     "violation": "Answer what is asked, or deploy code that takes this from a tool and choose to try again.",
     "divergence": "Answer what is asked, or deploy the code that it was recorded with and choose to try again.",
     "control failed": "What was asked of it broke off. Resume it, or ask again.",
+    "agent unknown": "Make the agent here and resume, or roll back to before it began, to have it work anew.",
+    "agent changed": "Roll back to before the agent began: it works anew then, under the version in force here.",
 }
 
 

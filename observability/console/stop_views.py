@@ -16,6 +16,7 @@ from missions.engine import stops
 from missions.engine.registry import all_types
 from missions.errors import AlreadyStopped, InvalidInput, UnknownStop
 from missions.models import Stop, StopScope
+from missions.tools import learning
 from missions.web import toolbox
 from missions.web.access import may_lift, may_stop
 from observability.console.requests import SignedInRequest
@@ -69,6 +70,7 @@ def _pressed(request: SignedInRequest, form: StopForm) -> bool:
         return False
     else:
         messages.success(request, f"{stop.told} Calls under way come to their end; nothing new starts.")
+        learning.keep_up()
         if not toolbox.is_known(stop):
             messages.warning(request, f"No {stop.get_scope_display().lower()} {stop.name} is known. Is it misspelt?")
     return True

@@ -18,7 +18,8 @@ from missions.engine import circuits, limits
 from missions.errors import InvalidInput, UnknownTool
 from missions.models import CircuitChange, CircuitState, Limit, Scope
 from missions.web import toolbox
-from missions.web.access import may_limit
+from missions.web.access import may_limit, may_register_servers
+from observability.console import server_views
 from observability.console.requests import SignedInRequest
 from observability.console.words import Badge
 
@@ -65,7 +66,10 @@ def tools(request: SignedInRequest) -> HttpResponse:
     """All tools. An htmx request gets the results alone."""
     rows = [_row(tool) for tool in toolbox.tools()]
     htmx: HtmxDetails = request.htmx
-    return render(request, "tools/list.html#results" if htmx else "tools/list.html", {"rows": rows})
+    if htmx:
+        return render(request, "tools/list.html#results", {"rows": rows})
+    context = {"rows": rows, "servers": server_views.rows(), "may_register": may_register_servers(request.user)}
+    return render(request, "tools/list.html", context)
 
 
 @require_safe

@@ -10,6 +10,7 @@ from observability.console import (
     decided_views,
     follow_views,
     freeze_views,
+    goal_views,
     operations,
     roll_back_views,
     start_views,
@@ -31,6 +32,7 @@ urlpatterns = [
     path("<uuid:uid>/roll-back/", roll_back_views.roll_back, name="mission-roll-back"),
     path("<uuid:uid>/decided/<int:seq>/", decided_views.decided, name="mission-decided"),
     path("<uuid:uid>/follow/", follow_views.follow, name="mission-follow"),
+    path("<uuid:uid>/goal/", goal_views.goal, name="mission-goal"),
     path("<uuid:uid>/fork/", control_views.fork, name="mission-fork"),
     path("<uuid:uid>/replay/", control_views.check, name="mission-replay"),
 ]

@@ -40,7 +40,8 @@ REASONS = {
     "paused by a person": "by a person", "stopped by a person": "stopped at once by a person",
     "divergence": "the code no longer does what was recorded",
     "violation": "the code does what only tools may do", "control given up": "what was asked of it was left half done",
-    "control failed": "what was asked of it broke off",
+    "control failed": "what was asked of it broke off", "agent unknown": "an agent that works on it is not known here",
+    "agent changed": "an agent that works on it is another one here",
 }  # fmt: skip
 
 
@@ -48,7 +49,7 @@ REASONS = {
 class Wait:
     """What a mission waits for; `before` and `after` stand around `name`, which leads there if it is a page."""
 
-    kind: str  # decision, limit, stop, budget, signal, mission, timer, tool, attention
+    kind: str  # decision, limit, stop, budget, signal, mission, timer, tool, llm, attention
     icon: str
     name: str
     before: str = ""
@@ -74,6 +75,9 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         return Wait(kind=kind, icon="people", before=f"{who}: ", name=clean(sentence) or "a decision", decision=name)
     if kind == "signal":
         return Wait(kind=kind, icon="mail", before="the message ", name=f"“{phrase(name.replace('_', ' '))}”")
+    if kind == "mcp":
+        server, _, resource = name.partition(" ")
+        return Wait(kind=kind, icon="mail", before=f"a change of {phrase(resource)} of ", name=phrase(server))
     if kind in ("child", "mission"):
         before = "the end of " if kind == "child" else "its turn after "
         return Wait(kind="mission", icon="mission", before=before, name="another mission", mission=name)
@@ -82,6 +86,8 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
     if kind == "stop":
         stopped = phrase(name.partition(":")[2]) or "everything"
         return Wait(kind=kind, icon="ban", before="a person to lift the stop of ", name=stopped)
+    if kind == "changed":
+        return Wait(kind="stop", icon="people", before="people to look at what has changed in ", name=phrase(name))
     if kind == "limit":
         scope, _, limited = name.partition(":")
         what = f"the limit on all {scope}s" if limited == "*" else f"the limit on {phrase(limited)}"
@@ -91,4 +97,7 @@ def wait_of(waits_for: str, state: str, reason: str, sentence: str, groups: list
         return Wait(kind=kind, icon="timer", before="room in ", name=what)
     if kind == "tool":
         return Wait(kind=kind, icon="retry", name=phrase(name), after=" to answer again")
+    if kind == "llm":
+        whose = f"the LLM of {phrase(name)}" if name else "the LLM"
+        return Wait(kind=kind, icon="retry", name=whose, after=" to answer again")
     return None

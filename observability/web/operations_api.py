@@ -37,6 +37,15 @@ class StuckSerializer(serializers.Serializer[Any]):
     found_at = serializers.DateTimeField()
 
 
+class IsolationSerializer(serializers.Serializer[Any]):
+    """What keeps programs in that nobody trusts, on every host that runs missions."""
+
+    driver = serializers.CharField(help_text="bubblewrap; none: nothing runs in isolation.")
+    capabilities = serializers.ListField(child=serializers.CharField())
+    missing = serializers.DictField(child=serializers.CharField(), help_text="Capability: why, and how to mend it.")
+    checked_at = serializers.DateTimeField(allow_null=True)
+
+
 class HealthSerializer(serializers.Serializer[Any]):
     """How the system does."""
 
@@ -44,6 +53,7 @@ class HealthSerializer(serializers.Serializer[Any]):
     late = serializers.ListField(child=serializers.CharField(), help_text="What is wrong with the housekeeping.")
     checks = CheckSerializer(many=True)
     stuck = StuckSerializer(many=True)
+    isolation = IsolationSerializer()
 
 
 class DailySerializer(serializers.Serializer[Any]):

@@ -53,6 +53,11 @@ export function announce(text) {
   if (region) region.textContent = text;
 }
 
+// A refresh neither closes what its reader has opened nor opens what they have closed.
+if (window.Idiomorph) {
+  window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "open" || node.localName !== "details";
+}
+
 refreshTimes();
 setInterval(refreshTimes, 15 * SECOND);
 for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap", "htmx:wsAfterMessage"]) {

@@ -168,12 +168,15 @@ function demand() {
   document.getElementById("unopened")?.remove();
 }
 
-document.addEventListener("toggle", async ({ target }) => {
-  if (!target.dataset?.evidence || !target.open || "opened" in target.dataset) return;
-  if (!(await looked("evidence", target.dataset.evidence))) return;
-  target.dataset.opened = "";
+/** A piece of evidence lies open: that counts as having looked at it. */
+async function opened(piece) {
+  if (!piece.dataset?.evidence || !piece.open || "opened" in piece.dataset) return;
+  if (!(await looked("evidence", piece.dataset.evidence))) return;
+  piece.dataset.opened = "";
   demand();
-}, true);
+}
+
+document.addEventListener("toggle", ({ target }) => opened(target), true);
 
 /** What the page still offers would be refused. */
 function shut(why) {
@@ -240,6 +243,7 @@ document.body.addEventListener("htmx:responseError", gone);
 
 demand();
 if (document.querySelector("[data-decision][data-state=open]")) looked("decision");
+for (const piece of document.querySelectorAll("[data-evidence][open]")) opened(piece); // before this script came
 document.querySelector("[data-focus]")?.focus();
 if (form && window.location.hash in ARM) {
   const act = onDecision[ARM[window.location.hash]];

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ class Cluster:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._numbers = itertools.count(1)
 
     def start(self) -> None:
         """Make it, or start it again."""
@@ -69,12 +67,10 @@ class Cluster:
         """The database that the others are made from."""
         return Database(self, TEMPLATE)
 
-    def fresh(self) -> Database:
-        """A new database, a copy of the template."""
-        database = Database(self, f"test_{next(self._numbers)}")
+    def fresh(self, database: Database) -> None:
+        """Make it, a copy of the template."""
         database.drop()
         self.run(f"create database {database.name} template {TEMPLATE}")
-        return database
 
     def crash(self) -> None:
         """SIGKILL the postmaster and every process of it, as a power cut of the database's host would."""

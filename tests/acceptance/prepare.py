@@ -16,5 +16,5 @@ def main() -> None:
     """Print {username: token} as JSON."""
     call_command("migrate", verbosity=0, interactive=False)
     demo.make_people()
-    demo.load_policy()
+    demo.load_policies()
     json.dump({user.username: tokens.issue(user)[1] for user in User.objects.all()}, sys.stdout)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from missions.authoring import Checkpoint, Context, StepCall, ToolCall, Verdict, mission, tool
+from tests import watchers  # noqa: F401  (it adds missions)
 
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"

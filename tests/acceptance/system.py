@@ -1,7 +1,8 @@
 """A whole system of real processes: workers, web, payment server, each test with a database of its own.
 
 Owns their environment and their end. The cluster is shared by the session, and its template holds people, policy and
-tokens. Short times: a heartbeat every half second, and a worker counts as hung after two.
+tokens. Short times: a heartbeat every half second, and a worker counts as hung after two. Systems that follow each
+other have names and places in common, so that their processes can be forks of one nest (`tests.forkserver`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +52,23 @@ def environment(folder: Path, database: Database, **more: str) -> dict[str, str]
     }
 
 
-def catalogue(folder: Path, safety: str, timeout: float) -> Path:
-    """The payment server's entry with this retry safety for refunds and a short time-out for them, as a file."""
+def write_catalogue(path: Path, safety: str, timeout: float) -> None:
+    """The payment server's entry with this retry safety for refunds and a short time-out for them."""
     kind = "" if safety == "keyed" else f"-{safety}"
     servers = yaml.safe_load((ROOT / "deploy" / f"mcp-servers{kind}.yaml").read_text())
     servers[0]["tools"]["payments.refund"]["timeout"] = timeout
     assert servers[0]["tools"]["payments.refund"]["retry_safety"] == safety
-    path = folder / f"mcp-servers{kind}.yaml"
     path.write_text(yaml.safe_dump(servers))
-    return path
+
+
+@dataclass
+class Seat:
+    """The names and places of a system, which the next one takes over: all that its environment tells of it."""
+
+    folder: Path
+    database: Database
+    payments_port: int
+    taken: bool = True
 
 
 @dataclass
@@ -69,6 +78,7 @@ class Ground:
     folder: Path
     cluster: Cluster
     tokens: dict[str, str]
+    seats: list[Seat] = field(default_factory=list)
 
     @classmethod
     def make(cls) -> Ground:
@@ -82,6 +92,20 @@ class Ground:
         given = environment(folder, cluster.template, DJANGO_SETTINGS_MODULE="tests.settings")
         return cls(folder, cluster, inside("prepare", given))
 
+    def seat(self) -> Seat:
+        """One that is free, with a fresh database."""
+        for seat in self.seats:
+            if not seat.taken:
+                seat.taken = True
+                break
+        else:
+            name = f"system{len(self.seats) + 1}"
+            seat = Seat(self.folder / name, Database(self.cluster, name), free_port())
+            seat.folder.mkdir()
+            self.seats.append(seat)
+        self.cluster.fresh(seat.database)
+        return seat
+
     def clear(self) -> None:
         """Stop the cluster and remove all that it wrote."""
         self.cluster.stop()
@@ -89,12 +113,12 @@ class Ground:
 
 
 class System:
-    """The system of one test. What it starts, `end` ends."""
+    """The system of one test. What it starts, `end` ends; what it wrote is found in `kept` then."""
 
-    def __init__(self, ground: Ground, folder: Path) -> None:
-        self.ground, self.folder = ground, folder
-        self.cluster, self.database = ground.cluster, ground.cluster.fresh()
-        self.environment = environment(folder, self.database)
+    def __init__(self, ground: Ground, kept: Path) -> None:
+        self.ground, self.kept, self._seat = ground, kept, ground.seat()
+        self.cluster, self.database, self.folder = ground.cluster, self._seat.database, self._seat.folder
+        self.environment = environment(self.folder, self.database)
         self.processes: list[Process] = []
         self.payments: Any = None  # a PaymentServer, once it is started
         self.forks = True  # fork what it starts; False: start it by its command, which takes some seconds
@@ -114,9 +138,10 @@ class System:
     def start_payments(self, safety: str, *options: str, timeout: float = 5.0) -> PaymentServer:
         """Start a payment server with a ledger of its own, and describe it to the workers that start after it."""
         folder = Path(tempfile.mkdtemp(prefix="payments-", dir=self.folder))
-        self.payments = PaymentServer(folder, *options)
-        self.environment["PAYMENTS_URL"] = self.payments.url
-        self.environment["MISSIONS_MCP_SERVERS"] = str(catalogue(folder, safety, timeout))
+        self.payments = PaymentServer(folder, *options, port=self._seat.payments_port)
+        catalogue = self.folder / "mcp-servers.yaml"
+        write_catalogue(catalogue, safety, timeout)
+        self.environment.update(PAYMENTS_URL=self.payments.url, MISSIONS_MCP_SERVERS=str(catalogue))
         return self.payments
 
     def start_web(self, **more: str) -> Process:
@@ -158,6 +183,10 @@ class System:
         for process in self.processes:
             process.end()
         self.database.drop()
+        for path in self.folder.iterdir():
+            if path.name != "secret-key":  # a nest has read it
+                shutil.move(path, self.kept / path.name)
+        self._seat.taken = False
 
     @property
     def logs(self) -> dict[str, str]:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deaths import naming, plan, unreached, world
+from tests import llm_servers
+from tests.deaths import naming, plan, scenes_of_agents, unreached, world
 from tests.deaths.forks import Forks
 from tests.deaths.stage import Performance, Stage
 
@@ -33,11 +34,13 @@ def stage(process_environment: dict[str, str], tmp_path: Path, monkeypatch: pyte
     data.mkdir()
     monkeypatch.setenv(world.FOLDER, str(other_side))
     places = {world.FOLDER: str(other_side), "DATA_DIR": str(data), "MISSIONS_MODULES": "tests.deaths.scenes"}
-    forks = Forks({**process_environment, **TIMES, **places}, tmp_path / "nest.log")
-    made = Stage(tmp_path, forks)
-    made.prepare()
-    yield made
-    forks.close()
+    with llm_servers.serve(scenes_of_agents.script) as llm:
+        thinking = {"LLM_PROVIDERS": llm.provider("stage"), "LLM_CHAIN": "stage/scripted"}
+        forks = Forks({**process_environment, **TIMES, **places, **thinking}, tmp_path / "nest.log")
+        made = Stage(tmp_path, forks)
+        made.prepare()
+        yield made
+        forks.close()
 
 
 def tried(stage: Stage, choose: Callable[[list[plan.Case]], list[plan.Case]]) -> list[Performance]:

@@ -23,7 +23,8 @@ def documented(document: str) -> set[str]:
 
 
 def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
-    reading = re.compile(r"(?:env\.(?:text|flag|integer|number|seconds|names)|os\.environ\.get)\(\s*\"(\w+)\"")
+    readers = "text|flag|integer|number|seconds|names|choice|some"
+    reading = re.compile(rf"(?:env\.(?:{readers})|os\.environ\.get)\(\s*\"(\w+)\"")
     read = {name for path in sources() for name in reading.findall(path.read_text())} - NOT_SETTINGS
     assert read == documented("settings.md")
 

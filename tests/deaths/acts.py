@@ -14,6 +14,7 @@ from typing import Any
 from django.contrib.auth.models import User
 
 from approvals import votes
+from missions.agents import running
 from missions.context import Context
 from missions.effects import doubt
 from missions.engine import circuits, claims, crashpoints, guard, guarded_events, record, witness
@@ -21,9 +22,9 @@ from missions.engine.process import Worker
 from missions.engine.registry import all_types
 from missions.governance import gate
 from missions.keeping import archive as archives
-from missions.tools import mcp_client
+from missions.tools import mcp_client, resource_reads
 from missions.tools.registry import all_tools
-from tests.deaths import faults, scenes
+from tests.deaths import faults, props, scenes
 
 DEATHS = 3  # of workers in one call, until a person is asked: a scene brings about so many
 CIRCUIT_SECONDS = 0.8  # the longest that a circuit stays open: here many first calls get no answer
@@ -36,9 +37,11 @@ def warm() -> None:
     all_types()
     all_tools()
     gate()
+    running.warm()
     claims.PORTION = record.PORTION = PORTION
     circuits.LONGEST_SECONDS, doubt.DEATHS = CIRCUIT_SECONDS, DEATHS
     witness.EVERY_SECONDS = WITNESS_SECONDS
+    resource_reads.spec = props.resource_spec
 
 
 def perform(order: dict[str, Any]) -> int:

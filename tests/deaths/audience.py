@@ -10,7 +10,8 @@ from django.contrib.auth.models import Group, User
 from approvals import votes
 from approvals.models import Decision, DecisionKind, DecisionState, TierState
 from approvals.refusals import VoteRefused
-from missions.engine import controls, history, mailbox
+from missions.engine import controls, history, mailbox, resources
+from missions.engine.resources import Change
 from missions.errors import ControlRefused, MissionEnded
 from missions.models import Kind, Mission, Signal, State
 from tests.deaths import world
@@ -32,7 +33,9 @@ def attend(scene: Scene, missions: Iterable[Mission]) -> None:
     for mission in missions:
         _extend(mission)
         for decision in Decision.objects.filter(mission_id=mission.pk, state=DecisionState.OPEN):
-            if scene.overtakes and decision.kind == DecisionKind.ROLLBACK:
+            if "amend" in scene.people and decision.sentence.startswith(NEVER):
+                _amend(mission)
+            elif scene.overtakes and decision.kind == DecisionKind.ROLLBACK:
                 _overtake(scene, mission)
             else:
                 answer(scene, decision, mission)
@@ -50,6 +53,12 @@ def _extend(mission: Mission) -> None:
                     decision.pk, User.objects.get(username=GROUPS[0]), "approve", decision.digest, choice="extend",
                     channel="api",
                 )
+
+
+def _amend(mission: Mission) -> None:
+    """Another goal, once, while it asks for leave."""
+    with contextlib.suppress(MissionEnded, ControlRefused):
+        controls.request(mission.pk, "amend", by="people", key="amend", goal="Do without.")
 
 
 def _overtake(scene: Scene, mission: Mission) -> None:
@@ -102,6 +111,8 @@ def _steer(scene: Scene, mission: Mission) -> None:
     elif mission.waits_for == "signal:end" and mission.deadline_at is not None:
         if Signal.objects.filter(mission_id=mission.pk, name="control").exists():
             mailbox.deliver(mission.pk, "end", {}, key="end", sender="people")
+    elif mission.waits_for.startswith("mcp:"):
+        resources.tell(Change(server="stage", resource="state://it", digest="after", told={"digest": "after"}))
     elif mission.waits_for == "signal:go":
         _let_go(scene, mission, given)
 
@@ -109,7 +120,7 @@ def _steer(scene: Scene, mission: Mission) -> None:
 def _let_go(scene: Scene, mission: Mission, given: int) -> None:
     """One after the other of the controls of the scene, then the signals that it waits for."""
     for verb in scene.people:
-        if verb == "retry" or Signal.objects.filter(mission_id=mission.pk, key=verb).exists():
+        if verb in ("retry", "amend") or Signal.objects.filter(mission_id=mission.pk, key=verb).exists():
             continue
         facts = {"to": _first_step(mission)} if verb == "rollback" else {}
         controls.request(mission.pk, verb, by="people", key=verb, **facts, **_compensating(verb))

@@ -64,7 +64,7 @@ class Cell:
     dying: int = 0  # the pid of whoever dies, where it is not the worker
     state: str = "coming"
     struck: bool = False
-    seen: int = 0  # entries of its missions when it died
+    seen: dict[int, int] = field(default_factory=dict)  # mission → its last seq when somebody died
     keys: set[str] = field(default_factory=set)
     entries: list[HistoryEntry] = field(default_factory=list)  # after the death
     recorded: bool = False  # the outcome, before it
@@ -77,14 +77,17 @@ class Cell:
 
     @property
     def types(self) -> dict[str, str]:
-        more = {f"{self.type}-child": "paid"} if self.row.body == "carer" else {}
+        child = {"carer": "paid"}.get(self.row.body, "idle" if self.tool == "mission.start" else "")
+        more = {f"{self.type}-child": child} if child else {}
         return {self.type: self.row.body, **more}
 
     def missions(self) -> list[Mission]:
         return list(Mission.objects.filter(type__in=list(self.types)).order_by("pk"))
 
-    def journal(self) -> list[HistoryEntry]:
-        return [entry for mission in self.missions() for entry in history.entries(mission.pk)]
+    def journal(self, *, fresh: bool = False) -> list[HistoryEntry]:
+        """The entries of its missions; or those after the death alone."""
+        after = self.seen if fresh else {}
+        return [e for one in self.missions() for e in history.entries(one.pk, after=after.get(one.pk, 0))]
 
 
 # -- Words -------------------------------------------------------------------------------------------------------------
@@ -93,10 +96,10 @@ def words(cell: Cell) -> str:
     if not cell.struck:
         return NOT_REACHED
     counts = "" if cell.tool == "read" else f" ({cell.requests} → {cell.postings})"
-    return f"{_course(cell)}{counts}"
+    return f"{course(cell)}{counts}"
 
 
-def _course(cell: Cell) -> str:
+def course(cell: Cell) -> str:
     """How it went on, by the entries after the death."""
     own = [entry for entry in cell.entries if not entry.path.startswith("control#")]
     kinds = [entry.kind for entry in own]

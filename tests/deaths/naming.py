@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("missions.engine", "missions.effects", "missions.control", "missions.context")  # what a worker runs
+# What a worker runs.
+PACKAGES = ("missions.engine", "missions.effects", "missions.control", "missions.context", "missions.agents")
 AWAITED, ENTERED, ITERATED = "__deaths_awaited__", "__deaths_entered__", "__deaths_iterated__"
 BEGIN, END, LENGTH = "begin", "end", 70
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -6,9 +6,22 @@ import asyncio
 from typing import Any
 
 from missions.authoring import OutcomeUnknown, ProbeResult, StepCall, ToolCall, ToolFailed, TryLater, tool
+from missions.tools.arguments import SchemaArguments
+from missions.tools.resource_reads import SCHEMA
+from missions.tools.spec import ToolSpec
 from tests.deaths import world
 
 FOREVER = 10.0**9
+
+
+# -- A resource on an MCP server, whose other side is `tests.deaths.audience` -----------------------------------------
+async def _read_resource(call: ToolCall, resource: str, known: str = "") -> dict[str, Any]:
+    return {"changed": False, "digest": "before"}
+
+
+def resource_spec(name: str) -> ToolSpec:
+    """The tool that reads the stage's resources."""
+    return ToolSpec(name=f"{name}.resources.read", function=_read_resource, arguments=SchemaArguments(SCHEMA))
 
 
 # -- Tools -------------------------------------------------------------------------------------------------------------
@@ -37,7 +50,8 @@ async def probe(call: ToolCall, what: str) -> ProbeResult:
     return world.found(call, what)
 
 
-@tool(name="stage.keyed", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, compensate="stage.undo")
+@tool(name="stage.keyed", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, compensate="stage.undo",
+      secrets={"path": "env:PATH"})
 async def keyed(call: ToolCall, what: str) -> Any:
     """Do it, once a key"""
     return _do(call, what, deduplicates=True)
@@ -65,6 +79,12 @@ async def manual(call: ToolCall, what: str) -> Any:
 @tool(name="stage.asked", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5)
 async def asked(call: ToolCall, what: str) -> Any:
     """Do it when a supervisor says so"""
+    return _do(call, what, deduplicates=True)
+
+
+@tool(name="stage.never", effect="write", retry_safety="keyed", key_ttl=FOREVER, timeout=5, sentence="Never: {what}")
+async def never(call: ToolCall, what: str) -> Any:
+    """Do what nobody gives leave for"""
     return _do(call, what, deduplicates=True)
 
 

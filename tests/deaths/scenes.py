@@ -11,6 +11,7 @@ from typing import Any
 from missions.authoring import Context, Verdict
 from missions.engine import registry
 from tests.deaths import (  # noqa: F401  (they add their scenes)
+    scenes_of_agents,
     scenes_of_bodies,
     scenes_of_calls,
     scenes_of_controls,
@@ -39,7 +40,14 @@ async def carer(m: Context, given: Given) -> Verdict:
     return Verdict("done")
 
 
-BODIES: dict[str, Body] = {"child": scenes_of_bodies.child, "paid": paid, "undone": undone, "carer": carer}
+async def idle(m: Context, given: Given) -> Verdict:
+    """Nothing."""
+    return Verdict("done")
+
+
+BODIES: dict[str, Body] = {
+    "child": scenes_of_bodies.child, "paid": paid, "undone": undone, "carer": carer, "idle": idle,
+}
 
 
 def register(types: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ async def steps(m: Context, given: Given) -> Verdict:
     await m.step("halve", halve, 2)
     for name, limit in (("fail", {}), ("late", {"timeout": 0.05})):
         try:
-            await m.step(name, fail if name == "fail" else dawdle, 1, retry=RetryPolicy(attempts=2, first_seconds=0.01),
+            await m.step(name, fail if name == "fail" else dawdle, 1, retry=RetryPolicy(attempts=2, first_seconds=0.1),
                          **limit)
         except StepFailed:
             await m.observe(f"{name} has failed.")
@@ -47,6 +47,14 @@ async def branches(m: Context, given: Given) -> Verdict:
     except StepFailed:
         await m.observe("One has failed.")
     await m.gather(m.step("fail", fail, 2), m.gather(m.step("double", double, 3)), return_exceptions=True)
+    return Verdict("done")
+
+
+@scene()
+async def elsewhere(m: Context, given: Given) -> Verdict:
+    """A resource on an MCP server changes."""
+    found = await m.wait_for_mcp("stage", "state://it")
+    assert found == {"digest": "after"}
     return Verdict("done")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from missions.authoring import Context, Verdict
+import contextlib
+
+from missions.authoring import ChangesRequested, Context, Verdict
 from tests.deaths.props import double
 from tests.deaths.scene import Given, scene
 
@@ -13,6 +15,16 @@ async def rolled_back(m: Context, given: Given) -> Verdict:
     await m.step("double", double, 1)
     await m.tool("stage.keyed", what="keyed")
     await m.tool("stage.verifiable", what="verifiable")
+    await m.wait_for_signal("go")
+    return Verdict("done")
+
+
+@scene(people=("amend",))
+async def amended(m: Context, given: Given) -> Verdict:
+    """Its goal is amended while it asks for leave: it is told, and goes on otherwise."""
+    await m.step("double", double, 1)
+    with contextlib.suppress(ChangesRequested):
+        await m.tool("stage.never", what="never")
     await m.wait_for_signal("go")
     return Verdict("done")
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from tests.payment_server import ROOT, PaymentServer
 
+if TYPE_CHECKING:
+    from tests.deaths.cells import Cell
+
+AMOUNT = "9.00"
 CLASSES = ("read", "keyed", "verifiable", "manual", "irreversible")
 TIMEOUT_SECONDS = 20.0
 
@@ -38,18 +42,30 @@ class Sides:
             del refund["compensate"]
         return {**server, "name": name, "prefix": f"{name}.", "url": self._of(name).url}
 
-    def postings(self, tool: str, order: str) -> int:
-        """How many refunds an order got."""
-        return len(self._of(tool).refunds(order))
+    @staticmethod
+    def wanted(cell: Cell) -> dict[str, Any]:
+        """What a cell's mission calls."""
+        if cell.tool == "read":
+            return {"tool": "read.orders.get", "args": {"order_id": cell.order}}
+        return {"tool": f"{cell.tool}.payments.refund", "args": {"order_id": cell.order, "amount": AMOUNT}}
 
-    def posted(self, tool: str, key: str) -> bool:
+    @staticmethod
+    def effect(cell: Cell) -> str:
+        """The end of the name of the tool that it changes something with."""
+        return "payments.refund"
+
+    def postings(self, cell: Cell) -> int:
+        """How many refunds its order got."""
+        return len(self._of(cell.tool).refunds(cell.order))
+
+    def posted(self, cell: Cell, key: str) -> bool:
         """Whether a call with this key was posted."""
         rows = "SELECT count(*) FROM payments WHERE idempotency_key = ?"
-        return bool(self._of(tool).rows(rows, key)[0][0])
+        return bool(self._of(cell.tool).rows(rows, key)[0][0])
 
-    def requests(self, tool: str, keys: set[str]) -> int:
-        """How often the other side was asked under these keys."""
-        return sum(self._of(tool).requests(key) for key in keys)
+    def requests(self, cell: Cell) -> int:
+        """How often the other side was asked under its keys."""
+        return sum(self._of(cell.tool).requests(key) for key in cell.keys)
 
     def close(self) -> None:
         """End both."""

@@ -26,7 +26,7 @@ from missions.engine.starting import start
 from missions.models import Alarm, Mission, Permit, State, Worker
 from missions.models.fields import DatabaseNow
 from missions.testing.clock import Clock
-from tests.deaths import audience, scenes, world
+from tests.deaths import audience, scenes, scenes_of_agents, world
 from tests.deaths.faults import STRUCK, Fault, Harm
 from tests.deaths.forks import Forks, Order
 from tests.deaths.judging import story, wrong_with
@@ -94,8 +94,11 @@ class Stage:
     def prepare(self) -> None:
         """People, policy and limits; once a database."""
         audience.gather()
+        scenes_of_agents.people()
         rules: list[dict[str, Any]] = [
             {"name": "asked", "scope": {"tool": "stage.asked"}, "effect": "escalate", "reason": "A test.",
+             "tiers": [{"group": "supervisors", "quorum": 1}]},
+            {"name": "never", "scope": {"tool": "stage.never"}, "effect": "escalate", "reason": "A test.",
              "tiers": [{"group": "supervisors", "quorum": 1}]},
             {"name": "proven", "scope": {"tool": "stage.pro*"}, "effect": "escalate", "reason": "A test.",
              "tiers": [{"group": "supervisors", "quorum": 1}], "evidence": PROOF},

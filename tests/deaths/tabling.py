@@ -28,9 +28,9 @@ from missions.testing.clock import Clock
 from tests.deaths import scenes
 from tests.deaths.cells import ROWS, Cell, Row
 from tests.deaths.forks import Forks, Order
-from tests.deaths.sides import CLASSES, TIMEOUT_SECONDS, Sides
+from tests.deaths.sides import CLASSES, TIMEOUT_SECONDS
 
-AMOUNT, VOTER = "9.00", "supervisors"
+VOTER = "supervisors"
 AT_ONCE, LOOK_SECONDS, PATIENCE_SECONDS = 4, 0.01, 120.0
 WHEN_TAKEN = "call_sent"  # where the worker died whose missions the taker takes
 
@@ -38,7 +38,10 @@ WHEN_TAKEN = "call_sent"  # where the worker died whose missions the taker takes
 class Table:
     """Runs the cells, several at a time. For a database of its own, whose clock it moves."""
 
-    def __init__(self, folder: Path, forks: Forks, sides: Sides) -> None:
+    tools: Sequence[str] = CLASSES
+
+    def __init__(self, folder: Path, forks: Forks, sides: Any) -> None:
+        """`sides` are the other sides of these tools: `Sides`, or whatever is asked for the same."""
         self._folder, self._forks, self._sides = folder, forks, sides
         self._clock = Clock()
 
@@ -56,7 +59,7 @@ class Table:
 
     def fill(self, rows: Sequence[Row] = ROWS) -> list[Cell]:
         """Each row for each class, run to its end."""
-        pairs = [(row, tool) for row in sorted(rows, key=lambda row: row.alone) for tool in CLASSES]
+        pairs = [(row, tool) for row in sorted(rows, key=lambda row: row.alone) for tool in self.tools]
         cells = [Cell(row, tool, f"ORD-{1001 + number}", number) for number, (row, tool) in enumerate(pairs)]
         types = {name: body for cell in cells for name, body in cell.types.items()}
         known.all_types()  # what is found only now would be lost with what comes after
@@ -93,9 +96,7 @@ class Table:
         return self._forks.fork(Order(types=cell.types, log=str(self._folder / f"cell-{cell.number}.log"), **more))
 
     def _begin(self, cell: Cell) -> None:
-        read = {"tool": f"{cell.tool}.orders.get", "args": {"order_id": cell.order}}
-        paid = {"tool": f"{cell.tool}.payments.refund", "args": {"order_id": cell.order, "amount": AMOUNT}}
-        wanted = read if cell.tool == "read" else paid
+        wanted = self._sides.wanted(cell)
         given = {"child": f"{cell.type}-child", "of_child": wanted} if cell.row.body == "carer" else wanted
         if cell.row.budget:
             period_budgets.add(
@@ -149,13 +150,13 @@ class Table:
     def _struck(self, cell: Cell, status: int) -> None:
         cell.struck = status == -signal.SIGKILL
         journal = cell.journal()
-        cell.seen = len(journal)
+        cell.seen = {mission.pk: history.entries(mission.pk)[-1].seq for mission in cell.missions()}
         cell.recorded = any(entry.kind == Kind.OUTCOME for entry in journal)
         self._look_up_keys(cell)
 
     def _look_up_keys(self, cell: Cell) -> None:
         of_cell = [mission.pk for mission in cell.missions()]
-        found = Effect.objects.filter(mission_id__in=of_cell, tool__endswith="payments.refund")
+        found = Effect.objects.filter(mission_id__in=of_cell, tool__endswith=self._sides.effect(cell))
         cell.keys |= set(found.values_list("key", flat=True))
 
     # -- What people do ------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Table:
         for decision in decisions:
             more = {}
             if decision.kind == "in_doubt":
-                there = self._sides.posted(cell.tool, decision.facts["key"])
+                there = self._sides.posted(cell, decision.facts["key"])
                 if cell.row.point in ("call_sent", "after_takeover") and not there:
                     continue  # it is still on its way
                 more = {"choice": "happened", "reference": "seen"} if there else {"choice": "retry"}
@@ -218,13 +219,16 @@ class Table:
 
     def _note(self, cell: Cell) -> None:
         self._look_up_keys(cell)
-        cell.entries = cell.journal()[cell.seen:]
-        cell.requests = self._sides.requests(cell.tool, cell.keys)
-        cell.postings = self._sides.postings(cell.tool, cell.order)
+        cell.entries = cell.journal(fresh=True)
+        cell.requests = self._sides.requests(cell)
+        cell.postings = self._sides.postings(cell)
 
     @staticmethod
     def sound() -> list[str]:
         """What is wrong with any mission that is still there, or was not archived."""
         wrong = [f"{mission.type}: its chain" for mission in Mission.objects.all() if not history.verify(mission).ok]
+        give_up = time.monotonic() + 20  # whoever buries the last one may be about to
+        while Worker.objects.filter(dead_at=None).exists() and time.monotonic() < give_up:
+            time.sleep(0.05)
         wrong += [f"{worker} is not buried" for worker in Worker.objects.filter(dead_at=None)]
         return wrong + [f"{one.uid} is not archived" for one in Archived.objects.filter(removed_at=None)]

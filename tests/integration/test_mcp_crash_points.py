@@ -14,7 +14,10 @@ from tests import forkserver
 from tests.payment_server import PaymentServer
 
 CALLER = """
-import asyncio, datetime as dt, sys
+import asyncio, datetime as dt, os, sys
+import django
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
 from missions.tools import mcp_client
 from missions.tools.servers import RemoteTool, Server
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from missions.errors import OutcomeUnknown, StandfastError, ToolFailed, TryLater
-from missions.tools import exchange, mcp_client
+from missions.tools import mcp_client, messages
 from missions.tools.servers import RemoteTool, Server
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
@@ -129,7 +129,7 @@ async def outcome(handler: Handler, *, seconds: float = 5.0) -> StandfastError:
         pytest.param(reply("200 OK", '{"jsonrpc":"2.0","id":2,"result":{"content":"x"}}'), False, id="not a tool's"),
         pytest.param(reply("200 OK", "<p>fine</p>", "text/html"), False, id="HTML"),
         pytest.param(reply("202 Accepted", ""), False, id="accepted"),
-        pytest.param(reply("200 OK", b"x" * (exchange.ANSWER_BYTES + 1)), True, id="too large"),
+        pytest.param(reply("200 OK", b"x" * (messages.ANSWER_BYTES + 1)), True, id="too large"),
         pytest.param(reply("200 OK", "event: message\ndata: {}\n\n", "text/event-stream"), False, id="empty stream"),
         pytest.param(reply("200 OK", "data: {bad\n\n", "text/event-stream"), False, id="bad stream"),
         pytest.param(reply("500 Oops", "oops", "text/plain"), False, id="500"),

@@ -19,7 +19,7 @@ from missions.errors import OutcomeUnknown, ToolFailed, TryLater
 from missions.library.payments.__main__ import main
 from missions.tools import catalogue, mcp_client
 from missions.tools.registry import ToolCall, ToolSpec
-from missions.tools.servers import read
+from missions.tools.server_file import read
 from tests.payment_server import ROOT, PaymentServer
 
 orders = itertools.count(1001)
@@ -296,12 +296,20 @@ async def test_schema_is_learnt_from_the_server_and_the_key_stays_hidden(server:
     assert set(spec.args_schema["required"]) == {"order_id", "amount"}
 
 
-async def test_unlisted_tools_follow_their_annotations(server: PaymentServer) -> None:
-    described = server.server().model_copy(update={"tools": {}})
-    found = {spec.name: spec for spec in await catalogue.discover(described)}
-    assert found["orders.get"].effect == "read"
-    assert found["orders.get"].title == "Fetch order"
-    assert (found["payments.refund"].effect, found["payments.refund"].retry_safety) == ("write", "manual")
+@pytest.mark.parametrize("believed", ["the file trusts it", "a person accepted it", ""])
+async def test_unlisted_tools_follow_annotations_that_somebody_vouches_for(
+    server: PaymentServer, believed: str
+) -> None:
+    trusted = believed == "the file trusts it"
+    described = server.server().model_copy(update={"tools": {}, "trusted": trusted})
+    offered = await catalogue.sightings(described)
+    by_people = {one.tool: believed == "a person accepted it" for one in offered}
+    found = {spec.name: spec for spec in catalogue.discovered(described, offered, by_people)}
+    read = found["orders.get"]
+    assert (read.effect, read.title) == (("read", "Fetch order") if believed else ("write", "Orders get"))
+    assert read.untrusted is not trusted
+    refund = found["payments.refund"]
+    assert (refund.effect, refund.retry_safety) == ("irreversible", "manual"), "a hint may always make it stricter"
 
 
 async def test_schema_given_in_the_file_agrees_with_the_server(server: PaymentServer) -> None:

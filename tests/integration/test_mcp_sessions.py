@@ -18,10 +18,9 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from missions.errors import OutcomeUnknown, TryLater
-from missions.governance import EffectClass
-from missions.tools import catalogue, mcp_client, registry
+from missions.tools import catalogue, mcp_client, registry, watching
 from missions.tools.registry import ToolCall
-from missions.tools.servers import RemoteTool, Server
+from missions.tools.servers import Server
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 MIRRORED = {"type": "object", "properties": {"text": {"type": "string", "x-mcp-header": "Text"}}, "required": ["text"]}
@@ -126,6 +125,7 @@ async def test_crash_inside_a_tool_is_unknown() -> None:
             await mcp_client.call(described(port), "echo", {"text": "crash"})
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_asking_all_servers_adds_their_tools_and_names_those_it_could_not_ask(
     tmp_path: Path, settings: Any
 ) -> None:
@@ -135,7 +135,7 @@ async def test_asking_all_servers_adds_their_tools_and_names_those_it_could_not_
         url = f"http://127.0.0.1:{port}/mcp"
         file.write_text(f"- {{name: parrot, url: '{url}'}}\n- {{name: dead, url: 'http://127.0.0.1:1/mcp'}}\n")
         settings.MISSIONS_MCP_SERVERS = str(file)
-        assert set(await registry.learn_servers()) == {"dead"}
+        assert set(await watching.look()) == {"dead"}
         spec = registry.get_tool("parrot.echo")
         assert (spec.effect, spec.retry_safety) == ("write", "manual")
         call = ToolCall(idempotency_key="k", deadline=dt.datetime.now(dt.UTC) + dt.timedelta(seconds=9))
@@ -144,9 +144,9 @@ async def test_asking_all_servers_adds_their_tools_and_names_those_it_could_not_
         del registry._tools[name]
 
 
-async def test_discovered_tools_can_be_called() -> None:
+async def test_unlisted_tools_have_their_servers_schema() -> None:
     async with served(an_echo().streamable_http_app()) as port:
-        server = described(port).model_copy(update={"tools": {"echo": RemoteTool(effect=EffectClass.READ)}})
-        (spec,) = await catalogue.discover(server)
-        assert (spec.name, spec.effect) == ("echo.echo", "read")
+        server = described(port)
+        (spec,) = catalogue.discovered(server, await catalogue.sightings(server), {})
+        assert (spec.name, spec.effect, spec.untrusted) == ("echo.echo", "write", True)
         assert spec.args_schema["additionalProperties"] is False

@@ -121,7 +121,7 @@ def test_schedules_are_made_once_and_what_people_changed_stays() -> None:
     tasks.ensure_schedules()
     ours = Schedule.objects.filter(func__startswith="observability.").order_by("name")
     expected = [
-        ("archive", 60), ("cleaning", 1440), ("outbound", 1), ("rail-gap", 30), ("reminders", 1),
+        ("agent-spend", 5), ("archive", 60), ("cleaning", 1440), ("outbound", 1), ("rail-gap", 30), ("reminders", 1),
         ("roll-up", 60), ("stale-decisions", 5), ("stuck", 2), ("worker-heartbeat", 1),
     ]  # fmt: skip
     assert list(ours.values_list("name", "minutes")) == expected

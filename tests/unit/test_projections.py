@@ -77,6 +77,10 @@ SENTENCES = [
     (item("outcome", **REFUND, effect_class="write", state="done", result={"reference": "RF-2"}),
      "Done: Refund 900.00 for order ORD-1002 (reference RF-2)."),
     (item("outcome", title="Look up the order", effect_class="read", state="done"), "Looked up the order."),
+    (item("outcome", tool="till.price", title="Look up a price", sentence="Look up a price", effect_class="read",
+          state="done", args={"order_id": "ORD-1", "days": 3, "deep": {"a": 1}, "sure": True, "why": "", "x": "it”s",
+                              "more": "z", "blank": " "}),
+     "Looked up a price (days 3, order id “ORD-1”, x “it's”, …)."),
     (item("outcome", title="Fetch order", sentence="Fetch order ORD-1002", effect_class="read", state="done"),
      "Fetched order ORD-1002."),
     (item("outcome", title="Look up the order", effect_class="read", state="failed", **TROUBLE),
@@ -104,6 +108,13 @@ SENTENCES = [
     (item("artifact", name="label.pdf"), "Kept the file “label.pdf”."),
     (item("spent", cost="0.12", tokens=900, what="a summary"), "Spent 0.12 and 900 tokens on a summary."),
     (item("spent", cost="0", tokens=900, what=""), "Spent 900 tokens."),
+    (item("agent", agent="scout", version=1), "scout works under version 1."),
+    (item("agent", agent="scout", version=2, **{"from": 1}),
+     "scout goes on under version 2; until here it was version 1."),
+    (item("llm", agent="scout", turn=3, calls=["orders.get"]), "scout wants to use orders.get (turn 3)."),
+    (item("llm", agent="scout", turn=4, calls=[], text="Nothing is owed."), "scout came to an answer (turn 4)."),
+    (item("switched", agent="scout", to="spare/large", why="overloaded", **{"from": "main/large"}),
+     "spare/large answers from here on instead of main/large."),
 ]  # fmt: skip
 
 

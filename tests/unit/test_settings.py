@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from config import embedded, env, secret
+from config import embedded, env, reach, secret
 
 
 def test_url_becomes_a_django_database() -> None:
@@ -72,3 +72,18 @@ def test_unreachable_server_ends_the_command_with_the_variables_name(monkeypatch
     monkeypatch.setenv("DATABASE_URL", "postgres://nobody@127.0.0.1:9/none")
     with pytest.raises(SystemExit, match="DATABASE_URL"):
         embedded.ensure_for_command(["manage.py", "migrate"])
+
+
+@pytest.mark.parametrize("entry", ["api.example.org", "api.example.org:443;X-Key=", "*.example.org:443;X-Key=hush"])
+def test_a_wrong_place_stops_start_up_and_shows_no_header(entry: str) -> None:
+    with pytest.raises(env.SettingError, match="HTTP_TOOL_HOSTS") as caught:
+        reach.places([entry])
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", ["stock", "stock=postgres://ann:hush@host/db", "Stock=env:X", "=env:X", "stock=env:"])
+def test_a_target_wants_a_reference_and_a_connection_string_is_not_shown(entry: str) -> None:
+    with pytest.raises(env.SettingError, match="SQL_TARGETS") as caught:
+        reach.targets([entry])
+    assert "hush" not in str(caught.value)
+    assert reach.targets(["stock=env:STOCK_URL", "other=db:other"]) == {"stock": "env:STOCK_URL", "other": "db:other"}

@@ -10,7 +10,8 @@ import pytest
 from missions.errors import InvalidInput
 from missions.tools import catalogue, checks
 from missions.tools.catalogue import spec
-from missions.tools.servers import WrongCatalogue, read
+from missions.tools.server_file import read
+from missions.tools.servers import WrongCatalogue
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -89,7 +90,13 @@ def test_wrong_entry_names_file_line_and_want(tmp_path: Path, change: str, line:
     [
         ("{name: a, url: 'ftp://a/mcp'}", "wants http://"),
         ("{name: a, url: 'http://user:pw@a/mcp'}", "credentials in `headers`"),
-        ("{name: a, command: [x]}", "give a `url`"),
+        ("{name: a}", "either `url` or `command`"),
+        ("{name: a, url: 'http://a/mcp', command: [x]}", "either `url` or `command`"),
+        ("{name: a, command: [x], headers: {A: b}}", "no secret reaches a command"),
+        ("{name: a, command: [x, '${TOKEN}']}", "no secret reaches the sandbox"),
+        ("{name: a, command: [x], env: {TOKEN: '${TOKEN}'}}", "no secret reaches the sandbox"),
+        ("{name: a, command: [x], egress: [api.test]}", "egress.0"),
+        ("{name: a, url: 'http://a/mcp', egress: ['api.test:443']}", "go with `command`"),
         ("[{name: a, url: 'http://a/mcp'}, {name: a, url: 'http://b/mcp'}]", "two servers"),
         ("- [", "not YAML"),
         ("just text", "servers.yaml, line 1"),

@@ -19,7 +19,7 @@ from django.urls import resolve
 from rest_framework.test import APIClient
 
 from missions.engine.clock import database_now
-from tests import parcels
+from tests import agents, hooked, parcels
 from tests.web.personas import Scene
 from tests.web.test_get_changes_nothing import ADDRESSES, DECIDED
 
@@ -27,6 +27,7 @@ STRANGER = "stranger"
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ADMIN = "admin/"  # Django's own pages below it
 SIGNS = {401: "L", 403: "!", 404: "?", 405: "-", 400: "~", 409: "~", 422: "~", 503: "~"}
+TYPED = {"title": "New", "instructions": "Read.", "memory_scope": "mission"}  # into the form of an agent
 LOGIN = "/login/"
 QUERY = {f"GET {place}": "?to=1" for place in ("api/v1/missions/%(uid)s/rollback", "missions/%(uid)s/roll-back/")}
 
@@ -69,6 +70,9 @@ def bodies(scene: Scene) -> dict[str, Any]:
     week = {"time_zone": "UTC", "hours": {"mon": [["09:00", "17:00"]]}}
     rules = {"rules": [{"name": "all", "effect": "deny"}]}
     rest = {
+        "POST agents": {"name": "new", **agents.SAID}, "POST agents/%(name)s/versions": agents.SAID,
+        "POST agents/%(name)s/versions/%(number)s/activate": why, "POST agents/%(name)s/retire": why,
+        "POST agents/%(name)s/rollback": {**why, "to": 1},
         "POST budgets": {"name": "new", "counts": "effects", "amount": "1", "period": "day"},
         "POST calendars": {"name": "new", **week}, "PUT calendars/%(calendar)s": week,
         "POST decisions": {"sentence": "Shall we?"}, f"POST {asked}/comments": {"text": "Hm."},
@@ -77,26 +81,35 @@ def bodies(scene: Scene) -> dict[str, Any]:
         "POST decisions/bulk-votes": {
             "items": [{"id": str(scene.asked.pk), "digest": scene.asked.digest}], "count": 1, "verdict": "approve",
         },
+        "POST hooks": {"name": "newly", **hooked.STARTS}, "POST hooks/%(name)s/try": {"payload": hooked.EVENT},
         "POST limits": {"scope": "type", "name": parcels.TYPE, "concurrency": 1},
         "POST missions": {"type": parcels.TYPE, "input": parcels.INPUT},
         f"POST {uid}/decided/%(seq)s/wrong": why, f"POST {uid}/fork": {"at": 1}, f"POST {uid}/rollback": back,
-        f"POST {uid}/signals": {"name": "x"},
+        f"POST {uid}/goal": {"goal": "Less.", **why}, f"POST {uid}/signals": {"name": "x"},
         "POST missions/bulk": {"filter": {"type": parcels.TYPE}, "verb": "pause"},
         "POST policies": {"name": "new", **rules}, "POST policies/%(name)s/versions": rules,
         "POST policies/%(name)s/mode": {"mode": "off", **why}, "POST policies/%(name)s/simulate": {"version": 1},
         "POST policies/%(name)s/try": {"intent": {"tool": "x", "args": {}}}, f"POST {version}/submit": {},
         "POST schedules": {"name": "newly", "type": parcels.TYPE, "input": parcels.INPUT, "cron": "0 3 * * *"},
         "POST stops": {"scope": "tool", "name": "x", **why}, "POST tools/%(name)s/circuit": {"state": "open"},
+        "POST tools/forms/%(form_id)s": {"verdict": "accept"},
+        "POST tools/servers": {"name": "newly", "url": "https://8.8.8.8/mcp"},
         "POST webhooks": {"name": "new", "url": "https://8.8.8.8/"},
     }  # fmt: skip
     console = {
         "me/delegations/": {"to": "fiona", "days": "3"}, "me/tokens/new/": {"label": "x", "days": "3"},
+        f"{uid}/goal/": {"goal": "Less.", **why},
         f"{uid}/decided/%(seq)s/": why, "missions/freeze/": why, "missions/start/%(type)s/": parcels.INPUT,
         "policies/%(name)s/mode/": {"mode": "off", **why}, "policies/-/import/": {"text": "name: new\nrules: []"},
         "queue/%(decision_id)s/comment/": {"text": "Hm."}, "queue/%(decision_id)s/withdraw/": why,
         "queue/%(decision_id)s/delegate/": {"to": "fiona", "days": "3"}, "queue/%(decision_id)s/vote/": vote,
         "queue/%(decision_id)s/look/": {"what": "decision"}, "schedules/%(name)s/act/": {"verb": "run"},
-        "stops/": {"scope": "tool", "name": "x", **why},
+        "stops/": {"scope": "tool", "name": "x", **why}, "tools/forms/%(form_id)s/": {"verdict": "accept"},
+        "tools/servers/new/": {"text": "{name: newly, url: 'https://8.8.8.8/mcp'}", "base": "0"},
+        "tools/servers/%(name)s/": {"text": "{name: nightly, url: 'https://8.8.4.4/mcp'}", "base": "1"},
+        "agents/new/": {"name": "newer", **TYPED}, "agents/of/%(name)s/edit/": TYPED,
+        "agents/of/%(name)s/versions/%(number)s/activate/": why, "agents/of/%(name)s/retire/": why,
+        "agents/of/%(name)s/roll-back/": {**why, "to": "1"},
     }  # fmt: skip
     told = {f"{verb} api/v1/{template}": body for verb, _, template, body in _split(rest)}
     return told | {f"POST {template}": body for template, body in console.items()}

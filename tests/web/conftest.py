@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -82,7 +83,7 @@ def _environment() -> dict[str, str]:
     server = {"host": place["HOST"], "port": place["PORT"], "user": place["USER"], "password": place["PASSWORD"]}
     return {
         **os.environ, "DATABASE_URL": f"postgres:///{place['NAME']}?{urlencode(server)}",
-        "DJANGO_SETTINGS_MODULE": "tests.settings", "MISSIONS_MODULES": "tests.parcels",
+        "DJANGO_SETTINGS_MODULE": "tests.settings", "MISSIONS_MODULES": "tests.parcels,tests.errands",
         "DATA_DIR": str(settings.DATA_DIR), "SECRET_KEY": settings.SECRET_KEY,
     }  # fmt: skip
 
@@ -111,6 +112,40 @@ def own_server(transactional_db: None) -> Iterator[WebServer]:
     server.kill()
 
 
+class Contexts:
+    """Contexts of a browser. One that was left is emptied and used again: a new one takes a second with its first page.
+
+    Each keeps one empty page, and with it a process that has the fonts and the code of the site.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._left: dict[str, list[BrowserContext]] = {}
+
+    def take(self, base: str, options: dict[str, Any]) -> BrowserContext:
+        """One with these options that nobody uses, as fresh as a new one."""
+        left = self._left.setdefault(f"{base} {sorted(options.items())}", [])
+        if left:
+            return left.pop()
+        context = self._browser.new_context(base_url=base, **options)
+        context.new_page()
+        return context
+
+    def leave(self, context: BrowserContext, base: str, options: dict[str, Any]) -> None:
+        """Close its pages, and forget all that they stored."""
+        if not context.pages:  # it was closed
+            return
+        empty, *pages = context.pages
+        for page in pages:
+            page.close()
+        context.clear_cookies()
+        session = context.new_cdp_session(empty)
+        session.send("Storage.clearDataForOrigin", {"origin": base, "storageTypes": "all"})
+        session.send("Network.clearBrowserCache")
+        session.detach()
+        self._left[f"{base} {sorted(options.items())}"].append(context)
+
+
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The browser. It ends with the module: Playwright keeps a loop running that asynchronous tests would trip over."""
@@ -124,6 +159,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def contexts(chromium: Browser) -> Contexts:
+    """The contexts of the browser's visits."""
+    return Contexts(chromium)
+
+
 def session_of(user: User) -> str:
     """A fresh session key of the user."""
     client = Client()
@@ -135,12 +176,13 @@ Visit = Callable[..., Page]
 
 
 @pytest.fixture
-def visit(chromium: Browser, site: str) -> Iterator[Visit]:
-    """A factory: `visit(user, "/missions/", color_scheme="dark")` is a page, signed in; options are the context's.
+def visit(contexts: Contexts, site: str) -> Iterator[Visit]:
+    """A factory: `visit(user, "/missions/", color_scheme="dark")` is a page in a context of its own, signed in.
 
-    What the browser complains of in any of them, such as a breach of the content security policy, fails the test.
+    Options are the context's; with "" for a path it is blank. What the browser complains of in any page, such as a
+    breach of the content security policy, fails the test.
     """
-    contexts: list[BrowserContext] = []
+    taken: list[tuple[BrowserContext, str, dict[str, Any]]] = []
     complaints: list[str] = []
 
     def note(message: ConsoleMessage) -> None:
@@ -148,21 +190,27 @@ def visit(chromium: Browser, site: str) -> Iterator[Visit]:
             complaints.append(f"{message.text} ({message.location.get('url')})")
 
     def open_page(user: User | None, path: str, *, base: str = site, **options: object) -> Page:
-        context = chromium.new_context(base_url=base, **{"viewport": {"width": 1280, "height": 800}, **options})
-        contexts.append(context)
+        looks: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}  # what a page may have to itself
+        looks |= {name: options.pop(name) for name in ("viewport", "color_scheme", "reduced_motion") if name in options}
+        context = contexts.take(base, options)
+        taken.append((context, base, options))
         if user is not None:
             name = settings.SESSION_COOKIE_NAME
             context.add_cookies([{"name": name, "value": session_of(user), "url": base}])
         page = context.new_page()
+        page.set_viewport_size(looks.pop("viewport"))
+        if looks:
+            page.emulate_media(**looks)
         page.on("console", note)
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(path)
+        if path:
+            page.goto(path)
         return page
 
     open_page.complaints = complaints  # type: ignore[attr-defined]
     yield open_page
-    for context in contexts:
-        context.close()
+    for one in taken:
+        contexts.leave(*one)
     assert complaints == []
 
 

@@ -117,6 +117,20 @@ def test_the_same_key_counts_once_for_a_verb(olivia: User) -> None:
     assert [one["verb"] for one in controls_of(run)] == ["pause", "stop"]
 
 
+def test_a_key_that_came_with_another_request_is_refused_and_loses_nothing(olivia: User) -> None:
+    client, run = client_of(olivia), parcels.mission(olivia)
+    for path, first, other in (
+        ("pause", {"reason": "Once"}, {"reason": "Twice"}),
+        ("goal", {"goal": "Left", "reason": "x"}, {"goal": "Right", "reason": "x"}),
+        ("signals", {"name": "van", "payload": {"at": 1}}, {"name": "van", "payload": {"at": 2}}),
+    ):
+        assert post(client, f"/missions/{run.uid}/{path}", {**first, "key": "k"}).status_code == 202
+        assert post(client, f"/missions/{run.uid}/{path}", {**first, "key": "k"}).status_code in (200, 202)
+        refused = post(client, f"/missions/{run.uid}/{path}", {**other, "key": "k"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "key_reused"), path
+
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_that_means_nothing_in_the_state_is_a_conflict(olivia: User, verb: str) -> None:

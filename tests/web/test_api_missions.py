@@ -31,7 +31,7 @@ def test_start_answers_201_with_the_mission_and_writes_its_first_entry(olivia: U
         "started_by": "olivia", "started_at": body["started_at"], "ended_at": None,
         "input": {**parcels.INPUT, "note": ""}, "spend": {"steps": 0, "effects": 0, "cost": "0", "tokens": 0},
         "budget": None, "progress": None, "priority": 5, "deadline_at": None, "parent": None, "children": [],
-        "after": [], "data_classes": ["internal"],
+        "after": [], "agent": None, "agents": [], "data_classes": ["internal"],
     }  # fmt: skip
     assert dt.datetime.fromisoformat(body["started_at"]).utcoffset() is not None
     assert mission.priority == 5

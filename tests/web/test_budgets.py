@@ -146,12 +146,12 @@ def test_no_page_of_budgets_breaks_an_accessibility_rule(visit: Visit, paula: Us
     used_up()
     many = Decimal(100_000)
     period_budgets.add(name="steps-of-all", counts="steps", amount=many, period="rolling", rolling_seconds=60)
+    page = visit(paula, "", color_scheme=scheme, viewport={"width": width, "height": 900})
     for path in ("/budgets/", "/budgets/new/", PAGE):
-        page = visit(paula, path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        page.goto(path)
         page.wait_for_load_state("networkidle")
         assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.context.close()
 
 
 @pytest.mark.browser

@@ -95,4 +95,3 @@ def test_the_page_breaks_no_accessibility_rule(
     page = visit(olivia, address, color_scheme=scheme, viewport={"width": width, "height": 900})
     assert not Axe().run(page).response["violations"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.screenshot(path=f"/tmp/scratch/decided_{scheme}.png", full_page=True)

@@ -26,12 +26,18 @@ from approvals.outbound import events, spreading, webhooks
 from approvals.policies import lifecycle
 from approvals.simulation import starting
 from approvals.simulation.windows import Window
+from missions.agents import activation
+from missions.agents import versions as agent_versions
+from missions.agents.activation import Deed
+from missions.agents.versions import Wish
 from missions.authoring import ToolCall, tool
-from missions.engine import limits, period_budgets, schedules, stops
+from missions.engine import limits, period_budgets, registered_servers, schedules, stops, tool_forms
 from missions.engine.clock import database_now
-from missions.models import EffectState, Kind, Mission
+from missions.engine.registered_servers import Author
+from missions.models import EffectState, Engagement, Kind, Mission
 from missions.web import tokens
-from tests import archive, decisions, parcels, policies, policy_lives, replays
+from observability.models import Spend
+from tests import agents, archive, decisions, hooked, parcels, policies, policy_lives, replays
 
 GROUPS = {
     "sam": ["supervisors"], "fiona": ["finance"], "lee": ["legal"], "olivia": ["operators"], "paula": ["policy-admins"],
@@ -89,15 +95,20 @@ class World:
         self.taught = self.missions_and_decisions() | {
             "type": [parcels.TYPE], "app_label": ["auth"], "content_type_id": [1], "url": ["nonsense"],
             "object_id": [self.people["sam"].pk], "id": [self.people["sam"].pk],
-            # A schedule, a tool, a policy and a budget of the same name, since all addresses call it `name`.
+            # A schedule, a tool, a policy, a budget and an agent of the same name, since all addresses call it `name`.
             "name": [schedules.create(nightly.__name__, type=parcels.TYPE, input=parcels.INPUT, cron="0 3 * * *").name],
             "number": self.policy_versions(nightly.__name__), "replay_id": self.replays(),
             "budget": [period_budgets.add(name=nightly.__name__, counts="effects", amount=Decimal(1), period="day").pk],
             "delegation_id": [self.delegation()], "calendar": [self.calendar()],
             "limit_id": [limits.put("tool", nightly.__name__, concurrency=1).pk],
             "seq": [DECIDED], "token_id": [token.pk],
+            "form_id": [self.tool_form()],
             "stop_id": [stops.press("tool", nightly.__name__, reason="A test.", by="olivia").pk],
         } | self.what_leaves()  # fmt: skip
+        self.agent(nightly.__name__)
+        described = {"name": nightly.__name__, "url": "https://8.8.8.8/mcp"}
+        registered_servers.save(nightly.__name__, described, Author(by="admin", via="api"))
+        hooked.sender(self.people["olivia"], nightly.__name__, **hooked.STARTS).send(hooked.EVENT)
 
     def what_leaves(self) -> dict[str, list[Any]]:
         """A webhook, and an event that is on its way to it."""
@@ -105,6 +116,25 @@ class World:
         events.emit("worker.down", sentence="No mission worker is running.")
         spreading.spread_all()
         return {"webhook_id": [hook.pk], "delivery_id": [webhooks.of_channel(hook, self.people["admin"])[0].pk]}
+
+    def agent(self, name: str) -> None:
+        """An agent with as many versions as the policy; the second is in force, and the first was."""
+        agents.made(name, by=self.people["paula"])
+        for title in ("Second", "Third"):
+            agent_versions.save(name, {**agents.SAID, "title": title}, Wish(note="As agreed."))
+        activation.activate(name, 2, Deed(by=None, via="api", why="As agreed."))
+        engaged = {"mission_id": Mission.objects.get(uid=self.taught["uid"][0]).pk, "seq": 2, "version": 1}
+        Engagement.objects.create(agent=name, **engaged)
+        Spend.objects.create(agent=name, day=database_now().date(), version=1, member="local/small", turns=1)
+
+    def tool_form(self) -> int:
+        """A form that waits for people."""
+        for digest in ("first", "second"):
+            form = {"input_schema": {"title": digest}}
+            seen = tool_forms.Sighting(tool="shop.look", server="shop", digest=digest, form=form)
+            hold = tool_forms.look(seen)
+        assert hold is not None
+        return hold.form
 
     def policy_versions(self, name: str) -> list[int]:
         """One in force, one in review, one draft."""

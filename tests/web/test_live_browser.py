@@ -89,7 +89,7 @@ def test_a_filter_stays_when_the_list_refreshes_itself(visit: Visit, olivia: Use
     rail.running(olivia, title="For the museum")
     page = visit(olivia, "/missions/")
     page.get_by_label("Title contains").fill("museum")
-    expect(page).to_have_url(page.url.split("?")[0] + "?q=museum&state=&type=")
+    expect(page).to_have_url(page.url.split("?")[0] + "?q=museum&state=&type=&agent=")
     rail.running(olivia, title="For the school")
     second = rail.running(olivia, title="For the museum again")
     expect(page.locator(f"#mission-row-{second.uid}")).to_be_visible()

@@ -9,10 +9,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from missions.engine.starting import start
-from missions.models import State
+from missions.models import Mission, State
 from observability.console import listing
 from tests import parcels, rail
 from tests.conftest import Person
+from tests.decisions import opened, waiting_mission
 from tests.web.visits import get, page_of, signed_in
 
 pytestmark = pytest.mark.django_db
@@ -162,6 +163,24 @@ def test_the_head_of_an_ended_mission_says_how(olivia: User, end: object, words:
 def test_what_was_refused_does_not_look_like_a_success(olivia: User, verdict: str, tone: str) -> None:
     mission = parcels.complete(parcels.mission(olivia), verdict)
     assert f"verdict--{tone}" in get(olivia, page_of(mission))
+
+
+def test_the_head_names_all_that_people_are_asked(olivia: User) -> None:
+    mission = waiting_mission()
+    first, second = opened(mission, path="pay#1"), opened(mission, path="pay#2")
+    third = opened(waiting_mission(), path="pay#1")
+
+    def head() -> str:
+        return get(olivia, page_of(mission)).split("mission-header-")[1].split("</section>")[0]
+
+    told = head()
+    assert f"/queue/{first.pk}/" in told and f"/queue/{second.pk}/" in told and f"/queue/{third.pk}/" not in told
+    Mission.objects.filter(pk=mission.pk).update(state="waiting", waits_for=f"decision:{second.pk}")
+    told = head()
+    assert told.index(f"/queue/{second.pk}/") < told.index(f"/queue/{first.pk}/")
+    assert told.count(f"/queue/{second.pk}/") == 1
+    Mission.objects.filter(pk=mission.pk).update(state="running")  # another branch goes on; the question is still open
+    assert head().count(f"/queue/{second.pk}/") == 1
 
 
 def test_the_ledger_lists_effects_with_their_state(olivia: User) -> None:

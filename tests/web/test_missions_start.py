@@ -17,10 +17,12 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from missions.engine import registry
 from missions.models import Entry, Mission
+from missions.web.schema_form import ObjectField
 from observability.console.forms import StartForm
-from tests import parcels
+from tests import parcels, thinkers
 from tests.conftest import Person
 
+pytestmark = pytest.mark.django_db
 URL = "/missions/start/test.parcel/"
 GOOD = {"input-address": "1 High Street", "input-weight": "3", "input-form-once": "abc"}
 
@@ -54,7 +56,7 @@ def test_each_type_of_the_schema_gets_its_field() -> None:
     assert {name: type(fields[name]) for name in Order.model_fields} == {
         "order_id": forms.CharField, "amount": forms.DecimalField, "weight": forms.FloatField,
         "count": forms.IntegerField, "gift": forms.BooleanField, "speed": forms.ChoiceField,
-        "carrier": forms.ChoiceField, "day": forms.CharField, "customer_note": forms.CharField, "tags": forms.JSONField,
+        "carrier": forms.ChoiceField, "day": forms.CharField, "customer_note": forms.CharField, "tags": ObjectField,
     }  # fmt: skip
     assert [name for name, field in fields.items() if field.required] == ["order_id", "amount", "form-once"]
     assert isinstance(fields["customer_note"].widget, forms.Textarea)
@@ -190,3 +192,14 @@ def test_a_form_without_its_csrf_token_starts_nothing(olivia: User) -> None:
 
 
 assert parcels.TYPE == "test.parcel"  # the type whose form these tests fill in is registered by importing it
+
+
+def test_agents_mission_offers_the_agents_that_are_in_force_and_refuses_others(person: Person, client: Client) -> None:
+    thinkers.version("scout")
+    client.force_login(person("olivia", "operators"))
+    page = client.get("/missions/start/agent/").content.decode()
+    assert "Scout (scout)" in page and ">null<" not in page
+    bad = client.post("/missions/start/agent/", {"input-agent": "nobody", "input-goal": "Go.", "input-form-once": "1"})
+    assert bad.status_code == 422 and not Mission.objects.exists()
+    good = client.post("/missions/start/agent/", {"input-agent": "scout", "input-goal": "Go.", "input-form-once": "2"})
+    assert good.status_code == 303 and Mission.objects.get().type == "agent"

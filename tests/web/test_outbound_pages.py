@@ -148,8 +148,9 @@ def test_no_page_breaks_an_accessibility_rule_or_needs_sideways_scrolling(
     webhooks.change(hook, url="https://8.8.8.8/a-very-long-address/" + "x" * 100)
     mission, asked = parcels.mission(sam), given_up(sam, by=olivia)
     pages = ("/me/notifications/", "/webhooks/", "/webhooks/new/", f"/webhooks/{hook.pk}/", page_of(mission))
+    page = visit(olivia, "", color_scheme=scheme, viewport={"width": width, "height": 800})
     for path in (*pages, f"/queue/{asked}/"):
-        page = visit(olivia, path, color_scheme=scheme, viewport={"width": width, "height": 800})
+        page.goto(path)
         page.wait_for_load_state("networkidle")
         found = Axe().run(page, options={"runOnly": list(RULES), "resultTypes": ["violations"]})
         told = [(one["id"], node["html"][:160]) for one in found.response["violations"] for node in one["nodes"]]
@@ -162,7 +163,6 @@ def test_no_page_breaks_an_accessibility_rule_or_needs_sideways_scrolling(
                              return box.width < 24 || box.height < 24 })
             .map(one => one.outerHTML.slice(0, 120))""")
         assert small == [], path
-        page.context.close()
 
 
 @pytest.mark.browser

@@ -35,6 +35,31 @@ COLUMNS = (STRANGER, *PERSONAS)
 TABLE = """
 ++++++++  GET /
 ++++++++  POST /
+L??+++++  GET /agents/
+L??!!!!+  GET /agents/new/
+L??!!!!+  POST /agents/new/
+L??+++++  GET /agents/of/%(name)s/
+L??+++++  GET /agents/of/%(name)s/difference/
+L??!!!!+  GET /agents/of/%(name)s/edit/
+L??!!!!+  POST /agents/of/%(name)s/edit/
+L??+++++  GET /agents/of/%(name)s/retire/
+L??!!!!+  POST /agents/of/%(name)s/retire/
+L??+++++  GET /agents/of/%(name)s/roll-back/
+L??!!!!+  POST /agents/of/%(name)s/roll-back/
+L??+++++  GET /agents/of/%(name)s/versions/%(number)s/
+L??+++++  GET /agents/of/%(name)s/versions/%(number)s/activate/
+L??!!!!+  POST /agents/of/%(name)s/versions/%(number)s/activate/
+L??+++++  GET /api/v1/agents
+L??!!!!+  POST /api/v1/agents
+L??+++++  GET /api/v1/agents/%(name)s
+L??+++++  GET /api/v1/agents/%(name)s/missions
+L??!!!!+  POST /api/v1/agents/%(name)s/retire
+L??!!!!+  POST /api/v1/agents/%(name)s/rollback
+L??+++++  GET /api/v1/agents/%(name)s/spend
+L??+++++  GET /api/v1/agents/%(name)s/versions
+L??!!!!+  POST /api/v1/agents/%(name)s/versions
+L??+++++  GET /api/v1/agents/%(name)s/versions/%(number)s
+L??!!!!+  POST /api/v1/agents/%(name)s/versions/%(number)s/activate
 L+++++++  GET /api/v1/archive
 L??+++++  GET /api/v1/archive/%(archived_id)s
 L+++++++  GET /api/v1/budgets
@@ -70,6 +95,15 @@ L+++++++  GET /api/v1/effects
 L+++++++  GET /api/v1/freeze
 L!!!!!!~  POST /api/v1/freeze/thaw
 L!!+++++  GET /api/v1/health
+L+++++++  GET /api/v1/hooks
+L!!!+!!+  POST /api/v1/hooks
+L???+??+  GET /api/v1/hooks/%(name)s
+????????  POST /api/v1/hooks/%(name)s
+L???+??+  PATCH /api/v1/hooks/%(name)s
+L???+??+  GET /api/v1/hooks/%(name)s/arrivals
+L???+??+  POST /api/v1/hooks/%(name)s/secret
+L???+??+  POST /api/v1/hooks/%(name)s/try
+L???+??+  GET /api/v1/hooks/%(name)s/versions
 L+++++++  GET /api/v1/limits
 L!!!+!!+  POST /api/v1/limits
 L!!!+!!+  PATCH /api/v1/limits/%(limit_id)s
@@ -89,6 +123,8 @@ L?++++++  GET /api/v1/missions/%(uid)s/effects
 L?++++++  POST /api/v1/missions/%(uid)s/follow
 L?++++++  DELETE /api/v1/missions/%(uid)s/follow
 L?!!+!!+  POST /api/v1/missions/%(uid)s/fork
+L?++++++  GET /api/v1/missions/%(uid)s/goal
+L?+++!!+  POST /api/v1/missions/%(uid)s/goal
 L?++++++  GET /api/v1/missions/%(uid)s/journal
 L?+++!!+  POST /api/v1/missions/%(uid)s/pause
 L?!!+!!+  POST /api/v1/missions/%(uid)s/replay
@@ -132,6 +168,11 @@ L!!++!++  POST /api/v1/stops
 L!!!!!++  DELETE /api/v1/stops/%(stop_id)s
 L+++++++  GET /api/v1/tools
 L!!!+!!+  POST /api/v1/tools/%(name)s/circuit
+L!!!!!++  POST /api/v1/tools/forms/%(form_id)s
+L+++++++  GET /api/v1/tools/servers
+L!!!!!!+  POST /api/v1/tools/servers
+L!!!!!!+  DELETE /api/v1/tools/servers/%(name)s
+L+++++++  GET /api/v1/tools/servers/%(name)s
 L+++++++  GET /api/v1/webhooks
 L!!!+!!+  POST /api/v1/webhooks
 L???+??+  GET /api/v1/webhooks/%(webhook_id)s
@@ -154,6 +195,12 @@ L!!!+!++  GET /calendars/new/
 L!!!~!~~  POST /calendars/new/
 L!!+++++  GET /health/
 ++++++++  GET /healthz
+L???+??+  GET /hooks/
+L???+??+  GET /hooks/%(name)s/
+L???~??~  POST /hooks/%(name)s/
+L???+??+  POST /hooks/%(name)s/secret/
+L???+??+  GET /hooks/new/
+L???~??~  POST /hooks/new/
 ++++++++  GET /login/
 ++++++++  POST /login/
 ++++++++  POST /logout/
@@ -178,6 +225,8 @@ L?+++!!+  POST /missions/%(uid)s/decided/%(seq)s/
 L?++++++  POST /missions/%(uid)s/follow/
 L?!!+!!+  GET /missions/%(uid)s/fork/
 L?!!~!!~  POST /missions/%(uid)s/fork/
+L?++++++  GET /missions/%(uid)s/goal/
+L?+++!!+  POST /missions/%(uid)s/goal/
 L?+++!!+  GET /missions/%(uid)s/pause/
 L?+++!!+  POST /missions/%(uid)s/pause/
 L?!!+!!+  GET /missions/%(uid)s/replay/
@@ -269,6 +318,13 @@ L+++++++  GET /stops/%(stop_id)s/lift/
 L!!!!!++  POST /stops/%(stop_id)s/lift/
 L+++++++  GET /tools/
 L+++++++  GET /tools/%(name)s/
+L+++++++  GET /tools/forms/%(form_id)s/
+L!!!!!++  POST /tools/forms/%(form_id)s/
+L+++++++  GET /tools/servers/%(name)s/
+L!!!!!!+  POST /tools/servers/%(name)s/
+L!!!!!!+  POST /tools/servers/%(name)s/remove/
+L!!!!!!+  GET /tools/servers/new/
+L!!!!!!+  POST /tools/servers/new/
 L+++++++  GET /tools/%(name)s/circuit/
 L!!!+!!+  POST /tools/%(name)s/circuit/
 L+++++++  GET /tools/%(name)s/limit/
@@ -283,6 +339,7 @@ L???~??~  POST /webhooks/new/
 """
 EXPECTED = {what: signs for signs, what in (line.split("  ") for line in TABLE.strip().splitlines())}
 OPEN = {"GET /api/v1/schema", "GET /api/v1/docs"}  # who may come in without a token, comes in with any
+SIGNED = {"POST /api/v1/hooks/%(name)s"}  # a signature says who comes in, and none of these has one
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +414,7 @@ def test_the_admin_is_for_administrators(who: str, scene: Scene, asker: Asker) -
 
 
 # -- Tokens ------------------------------------------------------------------------------------------------------------
-REST = [what for what in EXPECTED if is_rest(what.partition("/")[2]) and what not in OPEN]
+REST = [what for what in EXPECTED if is_rest(what.partition("/")[2]) and what not in OPEN | SIGNED]
 
 
 @pytest.mark.parametrize("scope", tokens.SCOPES)

@@ -188,6 +188,19 @@ def test_looks_are_recorded_and_demanded_evidence_unlocks_approval(visit, sam):
     assert vote.looked_seconds is not None and vote.evidence_opened == 1
 
 
+def test_a_refresh_closes_nothing_that_its_reader_has_opened(visit, sam):
+    decision = opened(waiting_mission(), evidence=({"source": "orders.get", "paid": "1500.00"},))
+    page = visit(sam, "")
+    page.route("**/look/", lambda route: route.fulfill(status=204))  # the server does not know that it is open
+    page.goto(reverse("decision", args=[decision.pk]))
+    page.wait_for_load_state("networkidle")
+    page.click("[data-evidence] summary")
+    with page.expect_response(lambda answer: answer.url.endswith(f"{decision.pk}/")):
+        page.evaluate("htmx.trigger(document.body, 'refresh')")
+    page.wait_for_load_state("networkidle")
+    assert page.locator("[data-evidence]").get_attribute("open") is not None
+
+
 def test_comments_of_others_come_by_themselves_and_what_is_typed_stays(visit, sam, person):
     decision = opened(waiting_mission())
     page = visit(sam, reverse("decision", args=[decision.pk]))

@@ -12,7 +12,11 @@ from django.test import Client
 from missions.control import preview
 from missions.engine import codec
 from missions.engine.claims import CONTROL
+from missions.governance import EffectClass
 from missions.models import EffectState, Kind, Mission, Signal, State
+from missions.tools import registry
+from missions.tools.arguments import SchemaArguments
+from missions.tools.spec import ToolSpec
 from tests import parcels, rail
 from tests.web.visits import get, page_of, signed_in
 
@@ -39,7 +43,7 @@ def asked(run: Mission) -> list[dict[str, Any]]:
 
 @pytest.fixture
 def run() -> Mission:
-    """Packed, then effects of every fate; the tool that undoes is registered as `van.recall` nowhere."""
+    """Packed, then effects of every fate; nothing undoes the last one."""
     mission = parcels.mission(title="To the museum")
     parcels.append(mission, Kind.STEP, PACKED, path="pack#1")
     for state in (EffectState.DONE, EffectState.UNDONE, EffectState.NOT_DONE, EffectState.IN_DOUBT):
@@ -50,12 +54,11 @@ def run() -> Mission:
 
 @pytest.fixture(autouse=True)
 def _undo_tool(monkeypatch: pytest.MonkeyPatch) -> None:
-    from_registry = preview.get_tool
-
-    def known(name: str) -> Any:
-        return type("Spec", (), {"name": name})() if name == "demo.unsend" else from_registry(name)
-
-    monkeypatch.setattr(preview, "get_tool", known)
+    """A tool of this test alone."""
+    spec = ToolSpec(
+        name="demo.unsend", function=dict, arguments=SchemaArguments({"type": "object"}), effect=EffectClass.WRITE
+    )
+    monkeypatch.setitem(registry._discovered(), spec.name, spec)
 
 
 def test_kept_and_left_behind_stand_side_by_side_in_business_words(olivia: User, run: Mission) -> None:

@@ -48,8 +48,8 @@ def offered(user: User, run: Mission) -> set[str]:
 
 @pytest.mark.parametrize(
     ("state", "operator", "supervisor"),
-    [("running", {"pause", "stop", "cancel"}, {"pause", "stop", "cancel"}),
-     ("paused", {"resume", "cancel"}, {"resume", "cancel"}),
+    [("running", {"pause", "stop", "cancel", "goal"}, {"pause", "stop", "cancel", "goal"}),
+     ("paused", {"resume", "cancel", "goal"}, {"resume", "cancel", "goal"}),
      ("failed", {"retry"}, set()), ("completed", set(), set())],
 )  # fmt: skip
 def test_controls_are_offered_by_state_and_permission(
@@ -105,7 +105,7 @@ def test_readers_are_told_who_may_and_outsiders_nothing(audrey: User, outsider: 
 
 def test_who_started_a_mission_directs_it(outsider: User) -> None:
     run = in_state(State.WAITING, by=outsider)
-    assert offered(outsider, run) == {"pause", "stop", "cancel"}
+    assert offered(outsider, run) == {"pause", "stop", "cancel", "goal"}
     assert signed_in(outsider).post(f"{page_of(run)}stop/").status_code == 303
 
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from missions.engine import stops
-from missions.models import Stop
+from missions.models import Agent, Stop
 from missions.web import tokens
 from tests.web.conftest import Visit
 from tests.web.rest import client_of, fields_of, post, problem_of
@@ -41,15 +41,15 @@ def test_an_operator_stops_and_a_policy_admin_lifts(olivia: User, lifter: User) 
 
 
 def test_a_name_that_is_not_known_is_stopped_and_asked_about(olivia: User) -> None:
-    client = signed_in(olivia)
+    client, _ = signed_in(olivia), Agent.objects.create(name="clerk")
     for scope, name, known in (
         ("tool", "payment.refund", False), ("tool", "payments.refund", True), ("mission_type", "refnud", False),
-        ("mission_type", "refund", True), ("agent", "clerk", True),
+        ("mission_type", "refund", True), ("agent", "clerk", True), ("agent", "clark", False),
     ):  # fmt: skip
         page = client.post("/stops/", {"scope": scope, "name": name, "reason": "As typed"}, follow=True)
         assert ("Is it misspelt?" in page.content.decode()) is not known
     told = {one["name"]: one["known"] for one in client_of(olivia).get("/api/v1/stops").json()["results"]}
-    assert [name for name, known in told.items() if not known] == ["refnud", "payment.refund"]
+    assert [name for name, known in told.items() if not known] == ["clark", "refnud", "payment.refund"]
 
 
 def test_others_see_what_is_stopped_and_change_nothing(outsider: User) -> None:
@@ -118,4 +118,3 @@ def test_the_page_breaks_no_accessibility_rule(visit: Visit, olivia: User, schem
     page = visit(olivia, "/stops/", color_scheme=scheme, viewport={"width": width, "height": 900})
     assert not Axe().run(page).response["violations"]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.screenshot(path=f"/tmp/scratch/stops_{scheme}.png", full_page=True)

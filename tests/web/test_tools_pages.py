@@ -106,9 +106,9 @@ def test_a_tool_tells_its_limits_and_its_circuit_over_rest(olivia: User, sam: Us
 def test_no_page_of_tools_breaks_an_accessibility_rule(visit: Visit, olivia: User, scheme: str, width: int) -> None:
     limits.put("tool", "payments.refund", concurrency=2, rate_count=10, rate_seconds=60)
     circuits.open_by_hand("payments.refund", by="olivia", reason="Under repair")
+    page = visit(olivia, "", color_scheme=scheme, viewport={"width": width, "height": 900})
     for path in ("/tools/", "/tools/payments.refund/"):  # as a process of its own knows them
-        page = visit(olivia, path, color_scheme=scheme, viewport={"width": width, "height": 900})
+        page.goto(path)
         page.wait_for_load_state("networkidle")
         assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.context.close()

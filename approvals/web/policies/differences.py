@@ -16,6 +16,7 @@ from approvals.web.words import Sign
 
 WORD: Final = re.compile(r"\w+|\s+|.", re.DOTALL)
 ALIKE: Final = 0.4  # below this a text was rewritten, and marking its shared words helps nobody
+MOST_PAIRS: Final = 1_000_000  # of lines, or of words in one: comparing takes their product
 KINDS: Final = {
     "added": Sign("Added", "plus", "ok"), "removed": Sign("Removed", "cross", "bad"),
     "changed": Sign("Changed", "retry", "warn"), "moved": Sign("Moved", "handover", ""),
@@ -79,7 +80,7 @@ def between(old: list[Any], new: list[Any]) -> Difference:
 def _whole(kind: str, rule: dict[str, Any]) -> RuleDifference:
     """A rule that only one of the tables has, with all that it says."""
     old, new = (None, rule) if kind == "added" else (rule, None)
-    told = [_field(name, _of(old, name), _of(new, name)) for name in rule if name != "name"]
+    told = [field(name, _of(old, name), _of(new, name)) for name in rule if name != "name"]
     return RuleDifference(name=str(rule["name"]), sign=KINDS[kind], fields=tuple(told))
 
 
@@ -95,35 +96,45 @@ def _changed(change: Change) -> RuleDifference:
 def _inner(name: str, old: Any, new: Any) -> Iterator[Field]:
     """The scope by its own fields, every other field as it is."""
     if not all(isinstance(value, dict | None) for value in (old, new)):
-        yield _field(name, old, new)
+        yield field(name, old, new)
         return
     before, after = old or {}, new or {}
     for inner in dict.fromkeys((*before, *after)):
         if before.get(inner) != after.get(inner):
-            yield _field(f"{name}.{inner}", before.get(inner), after.get(inner))
+            yield field(f"{name}.{inner}", before.get(inner), after.get(inner))
 
 
-def _field(name: str, old: Any, new: Any) -> Field:
+def field(name: str, old: Any, new: Any) -> Field:
+    """One field, before and after: text by its lines, a list by its items. What is too long differs whole."""
     before, after = _lines(old), _lines(new)
     if len(before) == len(after) == 1:
         return Field(name=name, lines=_reworded(before[0], after[0]))
+    if len(before) * len(after) > MOST_PAIRS:
+        return Field(name=name, lines=(*_all("removed", before), *_all("added", after)))
+    return Field(name=name, lines=tuple(_differing(before, after)))
+
+
+def _all(kind: str, texts: list[str]) -> list[Line]:
+    return [Line(kind=kind, pieces=((text, False),)) for text in texts]
+
+
+def _differing(before: list[str], after: list[str]) -> list[Line]:
     lines: list[Line] = []
     for tag, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         if tag == "equal":
-            lines += [Line(kind="same", pieces=((text, False),)) for text in before[a:b]]
+            lines += _all("same", before[a:b])
         elif tag == "replace" and b - a == d - c:
             lines += [line for pair in zip(before[a:b], after[c:d], strict=True) for line in _reworded(*pair)]
         else:
-            lines += [Line(kind="removed", pieces=((text, False),)) for text in before[a:b]]
-            lines += [Line(kind="added", pieces=((text, False),)) for text in after[c:d]]
-    return Field(name=name, lines=tuple(lines))
+            lines += [*_all("removed", before[a:b]), *_all("added", after[c:d])]
+    return lines
 
 
 def _reworded(old: str, new: str) -> tuple[Line, Line]:
     """A line before and after, with the words that differ marked."""
     before, after = WORD.findall(old), WORD.findall(new)
     matcher = SequenceMatcher(None, before, after, autojunk=False)
-    if matcher.ratio() < ALIKE:
+    if len(before) * len(after) > MOST_PAIRS or matcher.ratio() < ALIKE:
         return Line(kind="removed", pieces=((old, False),)), Line(kind="added", pieces=((new, False),))
     gone, come = [], []
     for tag, a, b, c, d in matcher.get_opcodes():

@@ -18,7 +18,7 @@ from approvals.web.policies.checking import WHOLE, Checked, Note
 from approvals.web.policies.drafting import SOURCE, Draft
 from missions.engine.registry import all_types
 from missions.governance import EffectClass
-from missions.tools.registry import all_tools
+from missions.tools.learning import current_tools
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", re.ASCII)
 MOST_OFFERED: Final = 200  # names that a field suggests
@@ -127,7 +127,7 @@ def _offers() -> dict[str, list[str]]:
         "people": list(
             User.objects.filter(is_active=True).order_by("username").values_list("username", flat=True)[:MOST_OFFERED]
         ),
-        "tools": sorted(tool.name for tool in all_tools())[:MOST_OFFERED],
+        "tools": sorted(tool.name for tool in current_tools())[:MOST_OFFERED],
         "missions": sorted(kind.name for kind in all_types())[:MOST_OFFERED], "effects": list(EffectClass),
     }  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from django.db.migrations.executor import MigrationExecutor
 from config import embedded, env
 from config.claim import Claim, Claimed, claim
 from config.demo import SIGN_INS
-from config.processes import Plan, environment, free_port, keep_database, port_taken, ready
+from config.processes import Plan, environment, free_port, isolation_told, keep_database, port_taken, ready
 from config.supervisor import Supervisor
 
 READY_SECONDS = 90.0
@@ -92,6 +93,7 @@ class Command(BaseCommand):
         plan = Plan(
             manage=settings.BASE_DIR / "manage.py", data=settings.DATA_DIR, host=options["host"], port=options["port"],
             workers=options["workers"], drain=settings.MISSIONS_DRAIN_SECONDS, payments_port=payments_port,
+            isolates=sys.platform == "linux" and settings.SANDBOX_DRIVER != "none",
         )  # fmt: skip
         logs = None if options["console_logs"] else _put_aside(settings.DATA_DIR / "logs")
         given = environment(payments_port, f"http://{options['host']}:{options['port']}")
@@ -115,7 +117,10 @@ class Command(BaseCommand):
                 if not supervisor.stopping.is_set():
                     self._say(f"{what}: not ready after {READY_SECONDS:.0f} s; see {logs or 'the lines above'}")
                 return
+        isolation = await isolation_told()
         self.stdout.write(self.style.SUCCESS(f"\nStandfast is ready: {url}"))
+        if isolation:
+            self.stdout.write(self.style.WARNING(isolation))
         if not options["no_demo"]:
             names = "\n".join(f"  {name:<8}{what}" for name, what in SIGN_INS)
             self.stdout.write(f"Sign in with the password `standfast` as\n{names}")

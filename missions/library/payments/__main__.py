@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 from pydantic import ValidationError
 
-from missions.library.payments.endpoint import application
+from missions.library.payments.endpoint import application, over_stdio
 from missions.library.payments.faults import Faults
 from missions.library.payments.ledger import Ledger
 
@@ -36,6 +36,7 @@ class Process(uvicorn.Server):
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m missions.library.payments", description=__doc__)
     parser.add_argument("--port", type=int, default=8765, help="0 picks a free one; the first line printed names it")
+    parser.add_argument("--stdio", action="store_true", help="speak over the standard streams instead of a port")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="where ledger.sqlite3 lies")
     parser.add_argument("--no-dedup", action="store_true", help="ignore idempotency keys")
     parser.add_argument("--slow", type=float, default=0, metavar="SECONDS", help="answer late")
@@ -66,6 +67,15 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
+def _serve_streams(ledger: Ledger, faults: Faults) -> int:
+    """Serve until standard input ends."""
+    try:
+        asyncio.run(over_stdio(ledger, faults))
+    finally:
+        ledger.close()
+    return 0
+
+
 def main() -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     parser = _arguments()
@@ -74,6 +84,8 @@ def main() -> int:
         faults = _faults(options)
     except ValidationError as error:
         parser.error("; ".join(f"--{fault['loc'][0]}: {fault['msg']}" for fault in error.errors()))
+    if options.stdio:
+        return _serve_streams(Ledger(options.data), faults)
     listener = _listen(options.port)
     ledger = Ledger(options.data)
     config = uvicorn.Config(

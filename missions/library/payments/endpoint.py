@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp.server.lowlevel import Server
+from mcp.server.stdio import stdio_server
 from mcp.types import (
     CallToolRequestParams,
     CallToolResult,
@@ -148,18 +149,28 @@ def _answer(content: dict[str, Any], *, is_error: bool = False) -> CallToolResul
     )
 
 
-def application(ledger: Ledger, faults: Faults) -> ASGIApp:
-    """The HTTP application: /mcp, /healthz and /faults."""
+def _server(ledger: Ledger, faults: Faults) -> Server[Any]:
     tools = PaymentTools(ledger, faults)
 
     async def listing(context: Any, params: Any) -> ListToolsResult:
         return ListToolsResult(tools=TOOLS)
 
-    server: Server[Any] = Server(
+    return Server(
         "demo-payments", version="1", title="Demo payment server",
         get_tool_input_schema=SCHEMAS.get, on_list_tools=listing, on_call_tool=tools.call,
     )
-    app = server.streamable_http_app(
+
+
+async def over_stdio(ledger: Ledger, faults: Faults) -> None:
+    """Serve whoever holds the standard streams, until they end."""
+    server = _server(ledger, faults)
+    async with stdio_server() as (incoming, outgoing):
+        await server.run(incoming, outgoing, server.create_initialization_options())
+
+
+def application(ledger: Ledger, faults: Faults) -> ASGIApp:
+    """The HTTP application: /mcp, /healthz and /faults."""
+    app = _server(ledger, faults).streamable_http_app(
         stateless_http=True, json_response=True, custom_starlette_routes=_routes(faults)
     )
     app.user_middleware.append(Middleware(Unreliable, faults=faults))

@@ -16,13 +16,18 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from missions.agents import running
 from missions.context import Context
 from missions.engine import guarded_events
 from missions.engine.process import Worker
 from missions.engine.quarantine import Quarantine
 from missions.governance import gate
+from missions.llm import chain
+from missions.sandbox import watching as isolation
 from missions.storage import sweep_local
 from missions.tools import catalogue, mcp_client
+from missions.tools import watching as servers
+from missions.tools.listener import Listener
 
 # Steps leave little that is cyclic, and looking for it every 700 objects was a tenth of a step (docs/benchmarks.md).
 COLLECT_AFTER = (5_000, 5, 5)
@@ -55,8 +60,14 @@ class Command(BaseCommand):
 async def serve(concurrency: int) -> int:
     """Run a worker until a signal ends it; the exit status: 1 where it leaves by itself and should be started again."""
     command = (sys.executable, sys.argv[0], "runmissions", "--quarantine")
-    worker = Worker(Context, concurrency, quarantine=Quarantine(command))
-    await _run(worker)
+    worker, listening = Worker(Context, concurrency, quarantine=Quarantine(command)), Listener()
+    examining = asyncio.create_task(isolation.keep_known())
+    listening.start()
+    try:
+        await _run(worker)
+    finally:
+        examining.cancel()
+        await asyncio.to_thread(listening.stop)
     return int(worker.overdue)
 
 
@@ -75,11 +86,16 @@ async def _run(worker: Worker) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
     catalogue.warm()
+    running.warm()
     asyncio.get_running_loop().run_in_executor(None, sweep_local)
+    watching = asyncio.create_task(servers.watch())
     try:
         await worker.run()
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         await mcp_client.close()
+        await chain.close()
 
 
 def _outlive_nobody(loop: asyncio.AbstractEventLoop, worker: Worker) -> None:

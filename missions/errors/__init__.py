@@ -1,19 +1,32 @@
-"""Every exception of the engine. An exception's docstring is its message where none is given."""
+"""Every exception of missions, to be imported from here. An exception's docstring is its message where none is given.
+
+Groups with a module of their own: base, refusals, agents, gateway, llms.
+"""
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
-
-class StandfastError(Exception):
-    """Something in Standfast was refused or went wrong."""
-
-    code = "error"
-
-    def __init__(self, message: str | None = None, **facts: Any) -> None:
-        super().__init__(message or inspect.cleandoc(type(self).__doc__ or ""))
-        self.facts = facts
+from missions.errors.agents import AgentFailed as AgentFailed
+from missions.errors.agents import AgentInactive as AgentInactive
+from missions.errors.agents import UnknownAgent as UnknownAgent
+from missions.errors.base import StandfastError as StandfastError
+from missions.errors.gateway import SandboxRefused as SandboxRefused
+from missions.errors.gateway import SecretMissing as SecretMissing
+from missions.errors.gateway import ServerChanged as ServerChanged
+from missions.errors.gateway import ToolChanged as ToolChanged
+from missions.errors.gateway import UnknownServer as UnknownServer
+from missions.errors.llms import LlmFailed as LlmFailed
+from missions.errors.llms import LlmQuotaExhausted as LlmQuotaExhausted
+from missions.errors.llms import LlmRefused as LlmRefused
+from missions.errors.llms import LlmWait as LlmWait
+from missions.errors.refusals import BudgetExhausted as BudgetExhausted
+from missions.errors.refusals import ChangesRequested as ChangesRequested
+from missions.errors.refusals import Denied as Denied
+from missions.errors.refusals import Expired as Expired
+from missions.errors.refusals import Refusal as Refusal
+from missions.errors.refusals import Rejected as Rejected
+from missions.errors.refusals import Stopped as Stopped
 
 
 class InvalidInput(StandfastError):
@@ -104,62 +117,10 @@ class Unserialisable(StandfastError):
     code = "unserialisable"
 
 
-class Refusal(StandfastError):
-    """An intent was refused. Unhandled, it ends the mission as completed with this verdict, never as failed."""
-
-    code = "refused"
-    verdict = "refused"
-
-
-class Denied(Refusal):
-    """Policy denies this action."""
-
-    code = "denied"
-    verdict = "denied"
-
-
-class Rejected(Refusal):
-    """A person rejected this action."""
-
-    code = "rejected"
-    verdict = "rejected"
-
-
-class Expired(Rejected):
-    """Nobody decided in time, and the policy says that this counts as a rejection."""
-
-    code = "expired"
-    verdict = "expired"
-
-
-class ChangesRequested(Refusal):
-    """A person asks for changes before deciding; `comment` says which, `reason_code` of what kind."""
-
-    code = verdict = "changes_requested"
-
-    def __init__(self, comment: str, reason_code: str = "") -> None:
-        super().__init__(f"Changes requested: {comment}", reason_code=reason_code)
-        self.comment, self.reason_code = comment, reason_code
-
-
-class BudgetExhausted(Refusal):
-    """A budget of the mission is used up, and people did not allow more."""
-
-    code = "budget_exhausted"
-    verdict = "budget_exhausted"
-
-
 class EffectNotDone(StandfastError):
     """The effect certainly did not happen."""
 
     code = "effect_not_done"
-
-
-class Stopped(Refusal):
-    """A person chose to stop here rather than to retry an effect in doubt."""
-
-    code = "stopped"
-    verdict = "stopped"
 
 
 class ResultUnusable(StandfastError):
@@ -298,3 +259,9 @@ class UnknownBudget(StandfastError):
     """There is no such budget."""
 
     code = "unknown_budget"
+
+
+class UnknownForm(StandfastError):
+    """There is no such form of a tool, or nothing is to be decided about it."""
+
+    code = "unknown_form"

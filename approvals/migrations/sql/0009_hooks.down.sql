@@ -1,0 +1,1 @@
+drop trigger hook_version_append_only on approvals_hookversion;

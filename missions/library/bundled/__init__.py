@@ -1,0 +1,1 @@
+"""What stands behind `missions.library.tools`: a module a tool, and what it needs."""
