@@ -110,6 +110,8 @@ class Worker:
             draining = asyncio.create_task(current.drain(settings.MISSIONS_DRAIN_SECONDS))
             # A session that is lost meanwhile answers no more: whoever comes next frees what was not put back.
             await asyncio.wait({draining, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if draining.done():
+                draining.result()
             draining.cancel()
         for task in (stopping, ended):
             task.cancel()

@@ -14,6 +14,7 @@ import asyncio
 import json
 import logging
 import os
+import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from missions.engine.session import Session
 logger = logging.getLogger(__name__)
 STATEMENTS = ("witness", "freeze")
 EVERY_SECONDS = 10.0
+_writing = threading.Lock()  # a process has one draft
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +125,10 @@ def write(file: Path, sighting: Sighting) -> None:
     """Note it: whole or not at all, also over a power cut. Raises OSError."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{os.getpid()}")
-    with open(draft, "w") as output:
-        json.dump(asdict(sighting), output)
-        output.flush()
-        os.fsync(output.fileno())
-    draft.replace(file)
+    with _writing:
+        with open(draft, "w") as output:
+            json.dump(asdict(sighting), output)
+            output.flush()
+            os.fsync(output.fileno())
+        draft.replace(file)
 

@@ -292,9 +292,9 @@ class Incarnation:
             left = len(self._runs)
             for run in list(self._runs.values()):
                 run.poison()
-            await self.witness.attest()
             await self.lane.call((b"retire", (int8(self.worker_id),)))
             self.liveness.hints.due()
             facts = {"action": "worker_drained", "put_back": left}
             logger.info("The worker has drained", extra=facts)
+            await self.witness.attest()
         self.ended.set()

@@ -102,7 +102,8 @@ class Group:
 
 def _processes(folder: Path) -> list[int]:
     with contextlib.suppress(OSError):
-        return [int(word) for word in (folder / "cgroup.procs").read_text().split()]
+        found = (int(word) for word in (folder / "cgroup.procs").read_text().split())
+        return [pid for pid in found if pid > 0]  # 0: one that is not in our pid namespace, or is gone already
     return []
 
 

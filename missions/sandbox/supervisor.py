@@ -31,8 +31,7 @@ from missions.sandbox.surroundings import Surroundings
 SOCKET, LOCK, PLACE = "supervisor.sock", "supervisor.lock", "place"
 CANARY = "STANDFAST_CANARY"
 INHERITED_MOST = 65_536
-SWEEPS = 400
-AGAIN_SECONDS = 0.005  # until what was killed is gone
+AGAIN_SECONDS, PATIENCE_SECONDS = 0.005, 60.0  # until what was killed is gone
 Ready = Callable[[], None]
 
 
@@ -60,14 +59,15 @@ class Supervisor:
             _apart(custody.abandon)
 
     def _listen(self) -> socket.socket:
-        folder = os.open(self._folder, os.O_PATH | os.O_DIRECTORY)
-        (self._folder / SOCKET).unlink(missing_ok=True)
+        folder, coming = os.open(self._folder, os.O_PATH | os.O_DIRECTORY), self._folder / f"{SOCKET}.new"
+        coming.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        listener.bind(frames.through(folder, SOCKET))
+        listener.bind(frames.through(folder, coming.name))
         os.close(folder)
-        (self._folder / SOCKET).chmod(0o600)
+        coming.chmod(0o600)
         listener.listen(64)
         listener.setblocking(False)
+        coming.replace(self._folder / SOCKET)  # whoever sees it is let in
         return listener
 
     def _signals(self) -> socket.socket:
@@ -201,10 +201,10 @@ def _watch_over(tree: Tree, lock: int) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.read(reading, 1)
-    for _ in range(SWEEPS):
-        if not tree.sweep():
-            break
-        time.sleep(AGAIN_SECONDS)
+    give_up, pause = time.monotonic() + PATIENCE_SECONDS, AGAIN_SECONDS
+    while time.monotonic() < give_up and tree.sweep():
+        time.sleep(pause)
+        pause = min(2 * pause, 0.5)
     os._exit(0)
 
 

@@ -170,8 +170,8 @@ def test_rules_of_actions_are_not_about_decisions_nor_the_other_way_round() -> N
 @pytest.mark.parametrize("confidence", [1.5, -0.1, float("nan")])
 def test_a_confidence_that_is_none_fails_the_mission_in_words(confidence: float) -> None:
     rules()
+    mission = start(define("gates.mad", _mad(confidence)), {})[0]
     with live_worker.worker():
-        mission = start(define("gates.mad", _mad(confidence)), {})[0]
         assert live_worker.ended(mission).state == State.FAILED
     assert "from 0 to 1" in str(history.entries(mission.pk)[-1].payload)
 

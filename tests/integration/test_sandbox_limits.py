@@ -69,6 +69,14 @@ def left(mark: str) -> list[int]:
     return [process.pid for process in found if any(mark in word for word in process.info["cmdline"])]
 
 
+async def started(mark: str) -> None:
+    """Return once a process with this word is there. Raises AssertionError if none comes."""
+    give_up = time.monotonic() + 20
+    while not await asyncio.to_thread(left, mark):
+        assert time.monotonic() < give_up, f"no process with {mark}"
+        await asyncio.sleep(0.01)
+
+
 def gone(mark: str) -> bool:
     give_up = time.monotonic() + 10
     while left(mark):
@@ -175,16 +183,15 @@ async def test_jobs_die_with_their_supervisor_and_the_next_one_sweeps(tmp_path: 
     folder = tmp_path / "box"
     with killed_supervisor(folder, swept=False) as (by, process):
         running = await by.start(Job(argv=("/bin/sleep", "7654321"), workspace=tmp_path))
-        while not left("7654321"):
-            await asyncio.sleep(0.01)
+        await started("7654321")
         process.kill()
         with pytest.raises(ConnectionError, match="supervisor has gone"):
             await running.ended()
         await running.close()
         assert await asyncio.to_thread(gone, "7654321")
-    give_up = time.monotonic() + 10
-    while groups_of(folder):
-        assert time.monotonic() < give_up
+    give_up = time.monotonic() + 60
+    while groups := groups_of(folder):
+        assert time.monotonic() < give_up, groups
         await asyncio.sleep(0.05)
     place = Path((folder / supervisor.PLACE).read_text())
     assert place.exists()
@@ -207,8 +214,7 @@ async def test_run_whose_supervisor_is_killed_fails_and_leaves_nothing(tmp_path:
         job = Job(argv=("/bin/sleep", "1357924"), workspace=tmp_path, stdin=b"x" * 1_000_000)
         running = await by.start(job)
         following = asyncio.create_task(launching.followed(job, running))
-        while not left("1357924"):
-            await asyncio.sleep(0.01)
+        await started("1357924")
         process.kill()
         with pytest.raises(ConnectionError, match="supervisor has gone"):
             await following
@@ -232,10 +238,7 @@ async def test_jobs_die_with_their_client(tmp_path: Path) -> None:
     with sandboxed.supervised(tmp_path / "box"):
         client = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert client.stdout is not None and client.stdout.readline() == b"started\n"
-        give_up = time.monotonic() + 10
-        while not left("2345678"):
-            assert time.monotonic() < give_up
-            await asyncio.sleep(0.01)
+        await started("2345678")
         client.kill()
         client.wait()
         client.stdout.close()
@@ -244,8 +247,7 @@ async def test_jobs_die_with_their_client(tmp_path: Path) -> None:
 
 async def test_job_ends_when_nobody_waits_for_it_any_more() -> None:
     waiting = asyncio.create_task(launching.run(Job(argv=("/bin/sleep", "3456789"))))
-    while not left("3456789"):
-        await asyncio.sleep(0.01)
+    await started("3456789")
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -147,8 +147,8 @@ def test_a_call_that_is_put_off_does_not_start_again_while_its_tool_is_stopped()
 
     corners.bank.__init__()  # type: ignore[misc]
     corners.bank.fault = busy
+    mission = begin(define("stops.bank", corners.pay), tool="corner.manual")
     with live_worker.worker():
-        mission = begin(define("stops.bank", corners.pay), tool="corner.manual")
         live_worker.wait_until(mission, lambda now: bool(corners.bank.calls))
         stop = stops.press("tool", "corner.manual", **BY)
         waits_for(mission, "stop:tool:corner.manual")

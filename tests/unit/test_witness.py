@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_what_was_noted_is_read_again(tmp_path: Path) -> None:
     witness.write(file, LATER)
     assert witness.read(file) == LATER
     assert [path.name for path in file.parent.iterdir()] == ["witness.json"]
+
+
+def test_two_hands_of_a_process_may_note_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "witness.json"
+    with ThreadPoolExecutor(4) as hands:
+        for done in [hands.submit(witness.write, file, replace(SEEN, tide=tide)) for tide in range(40)]:
+            done.result()
+    assert witness.read(file) is not None
 
 
 def test_a_torn_witness_file_tells_nothing_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
