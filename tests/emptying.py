@@ -20,6 +20,8 @@ LASTING = {"auth_permission", "django_content_type"}
 LARGE_BYTES = 1_000_000  # of one table: dead rows of many tests would slow the next ones down
 # Triggers would refuse to delete from the journal; foreign keys are triggers too, and all tables are emptied.
 NO_TRIGGERS = "set local session_replication_role = replica"
+# A request that nobody waits for any more may be writing, in another order: of the two, that one is to give way.
+LAST_TO_GIVE_WAY = "set local deadlock_timeout = '60s'"
 
 
 def cheapen() -> None:
@@ -40,4 +42,5 @@ def _statements(ops: Any, style: Any, tables: Iterable[str], **options: bool) ->
     deletes = ";".join(f"delete from {name}" for name in names)
     sizes = ", ".join(f"pg_relation_size('{name}')" for name in names)
     empty = f"if greatest({sizes}) > {LARGE_BYTES} then truncate {', '.join(names)}; else {deletes}; end if"
-    return [NO_TRIGGERS, f"lock table {', '.join(names)} in exclusive mode", f"do $$ begin {empty}; end $$"]
+    lock = f"lock table {', '.join(names)} in exclusive mode"
+    return [NO_TRIGGERS, LAST_TO_GIVE_WAY, lock, f"do $$ begin {empty}; end $$"]

@@ -7,6 +7,7 @@ import functools
 import gzip
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -26,6 +27,13 @@ class Hostile:
     @property
     def where(self) -> str:
         return f"127.0.0.1:{self.port}"
+
+    def asked(self, times: int) -> bool:
+        """Whether it was asked exactly so often; its thread may be about to note it."""
+        give_up = time.monotonic() + 10
+        while len(self.heads) < times and time.monotonic() < give_up:
+            time.sleep(0.01)
+        return len(self.heads) == times
 
 
 @functools.cache

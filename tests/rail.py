@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from approvals.models import Decision, Vote
 from missions.models import Kind, Mission, State, Takeover
@@ -29,9 +30,10 @@ def takeover(mission: Mission, attempt: int = 1) -> Takeover:
 
 def running(by: User | None = None, **options: Any) -> Mission:
     """A mission of attempt 1 that a worker runs."""
-    mission = parcels.mission(by, **options)
-    mission.state, mission.attempt, mission.wake_at = State.RUNNING, 1, None
-    mission.save()
+    with transaction.atomic():  # whoever hears of it finds it running
+        mission = parcels.mission(by, **options)
+        mission.state, mission.attempt, mission.wake_at = State.RUNNING, 1, None
+        mission.save()
     return mission
 
 

@@ -53,7 +53,9 @@ class ResourceServer:
 
     def write(self, name: str, text: str) -> None:
         """Change a resource; nobody is told."""
-        (self.folder / name).write_text(text)
+        coming = self.folder.parent / f".{name}"
+        coming.write_text(text)
+        coming.replace(self.folder / name)  # whoever reads meanwhile reads the one or the other
 
     def announce(self, name: str) -> None:
         """Have the server tell that it changed."""

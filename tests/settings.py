@@ -16,5 +16,7 @@ MISSIONS_WITNESS = DATA_DIR / f"witness-{os.getpid()}.json"  # noqa: F405  (anot
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405  (whitenoise warns of a missing folder)
 DEBUG = False  # what is not found looks as it does in earnest, also in a server of its own
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+if "pool" in DATABASES["default"]["OPTIONS"]:  # noqa: F405
+    DATABASES["default"]["OPTIONS"]["pool"]["timeout"] = 60  # noqa: F405  (crowds of threads wait for their turn)
 if os.geteuid() != 0:  # an ordinary user's tests have no control groups; what needs them says so
     SANDBOX_MAY_LACK = ["pids", "memory", "disk"]

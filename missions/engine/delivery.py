@@ -27,11 +27,19 @@ class Delivery:
             self._looking = True
             self._spawn(self._take(lane))
 
+    def look_again(self, lane: Lane) -> None:
+        """A mission has come to run here: mail of it that came a moment ago may have found it missing."""
+        if self._again:
+            self.look(lane)
+
     async def _take(self, lane: Lane) -> None:
+        early = False
         while self._again:
             self._again = False
             (answer,) = await lane.call((b"new_mail", (int8(self._worker_id),)))
             for mission_id, mail in mail_of(answer):
                 if mission_id in self._runs:
                     self._runs[mission_id].receive(mail)
-        self._looking = False
+                else:
+                    early = True  # it was claimed, and is about to run here
+        self._looking, self._again = False, early

@@ -30,6 +30,12 @@ class Hints:
         self._due = True
         self._schedule()
 
+    def flush(self) -> None:
+        """Tell all of it now, and that something may be due: whoever tells is about to go."""
+        self._due = True
+        while self._due or self._changed:
+            self._send()
+
     def _schedule(self) -> None:
         if not self._scheduled and (self._changed or self._due):
             self._scheduled = True

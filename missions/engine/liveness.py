@@ -51,7 +51,7 @@ class Liveness:
         self.worker_id, self._clock = worker_id, clock
         self._types = types
         self._on_due, self._on_hint, self._on_lost = on_due, on_hint, on_lost
-        self.on_rules: Callable[[], None] = lambda: None
+        self.on_rules: Callable[[], object] = lambda: None
         self._on_quarantine, self._on_frozen, self._quarantined = on_quarantine, on_frozen, quarantined
         self._on_place = on_place
         self._next_peer: int | None = None

@@ -23,7 +23,7 @@ from psycopg.pq.abc import PGresult
 
 from missions.engine.arrays import int8, read_int
 from missions.engine.hosts import identity
-from missions.engine.session import Session
+from missions.engine.session import Refused, Session
 
 logger = logging.getLogger(__name__)
 STATEMENTS = ("witness", "freeze")
@@ -88,6 +88,14 @@ class Witness:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             await self.attest()
+
+    async def farewell(self) -> None:
+        """Attest a last time. What keeps it from that is only logged: the worker goes all the same."""
+        try:
+            await self.attest()
+        except (Refused, OSError) as error:
+            facts = {"action": "witness_unwritten", "file": str(self._file), "why": str(error).strip()[:200]}
+            logger.warning("The last sighting could not be noted", extra=facts)
 
     async def _look(self) -> tuple[Sighting, int | None]:
         return _sighting((await self._session.call((b"witness", ())))[0])

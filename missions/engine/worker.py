@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 
-from missions.engine import crashpoints, limits
+from missions.engine import crashpoints
 from missions.engine.arrays import int8
 from missions.engine.attempt import ContextFactory, attempt
 from missions.engine.attending import attend
@@ -34,6 +34,7 @@ from missions.engine.liveness import Liveness
 from missions.engine.places import Places
 from missions.engine.quarantine import Quarantine
 from missions.engine.registry import code_for, runnable
+from missions.engine.rulebook import Rulebook
 from missions.engine.run import Run
 from missions.engine.stalls import Stalls
 from missions.engine.threads import Threads
@@ -59,7 +60,8 @@ class Incarnation:
         self._clock = Estimate()
         self._runs: dict[int, Run] = {}
         self._steered = 0  # missions with a control, until what it has recorded is read
-        self._places, self._rules = Places(list(runnable()), quarantined=on_idle is not None), Rules()
+        self._places = Places(list(runnable()), quarantined=on_idle is not None)
+        self._book = Rulebook(threads.patiently, self._ruled)
         self._claiming = self._again = False
         self._timer, self._hearing = DueTimer(self._clock, self._ring), Hearing(self.kick)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -85,7 +87,7 @@ class Incarnation:
         self.spawn(self.witness.keep())
         if self._on_idle is not None and not await self.liveness.reserve():
             self._on_idle()
-        self.liveness.on_rules = self._rules_changed
+        self.liveness.on_rules = lambda: self.spawn(self.learn_rules())
         await self.learn_rules()
         self._claiming = False
         self._stalls = Stalls(self._runs.values)
@@ -109,7 +111,7 @@ class Incarnation:
 
     def rules(self) -> Rules:
         """The limits and circuits as of their last change."""
-        return self._rules
+        return self._book.rules
 
     def spares(self) -> bool:
         """Whether fewer missions are in memory than three quarters of what it takes."""
@@ -133,16 +135,14 @@ class Incarnation:
 
     # -- Claiming ------------------------------------------------------------------------------------------------------
 
-    def _rules_changed(self) -> None:
-        self.spawn(self.learn_rules())
-
     async def learn_rules(self) -> None:
         """Read limits, circuits and stops anew, and look for work: a place may have come free."""
-        self._rules = await self._threads.patiently(limits.load)
-        self._places.limit(self._rules.concurrency)
-        self._rules.stops.send_away(*self._runs.values())
-        await self._threads.patiently(limits.learn)  # after the stops, which wait for nothing; before any claim
+        await self._book.learn()
         self.kick()
+
+    def _ruled(self, rules: Rules) -> None:
+        self._places.limit(rules.concurrency)
+        rules.stops.send_away(*self._runs.values())
 
     def kick(self) -> None:
         """Look for due missions now."""
@@ -164,6 +164,7 @@ class Incarnation:
                     crashpoints.reach("after_claim")
                 for claimed in brought.missions:
                     self._begin(claimed)
+                self._delivery.look_again(self.lane)
                 self._again = self._again or len(brought.missions) == room
                 self._due_at(brought.next_due)
                 if self._on_idle is not None and not (self._runs or self._steered or self._again):
@@ -180,7 +181,7 @@ class Incarnation:
         run.quarantined = self._on_idle is not None
         kind = code_for(claimed.type, claimed.version)
         run.own(self.spawn(attempt(run, kind, self._make_context), run))
-        self._rules.stops.send_away(run)  # it may have been claimed just before
+        self._book.rules.stops.send_away(run)  # it may have been claimed just before
 
     async def _steer(self, claimed: Claimed) -> None:
         """A control waits: its program runs, and not the author's."""
@@ -188,6 +189,7 @@ class Incarnation:
         entries = await control_entries(self.lane, claimed, f"{CONTROL}#{mail.seq}/")
         self._steered -= 1
         run = self._runs[claimed.id] = Run(claimed, self.lane, self._clock, self, control=entries)
+        self._delivery.look_again(self.lane)
         run.own(self.spawn(self._make_context.steer(run, mail), run))
 
     def attend(
@@ -210,9 +212,8 @@ class Incarnation:
 
     def _due_at(self, moment: dt.datetime | None) -> None:
         """Something is due at a time (None: nothing is)."""
-        if moment is None or self.lost:
-            return
-        self._timer.set(moment)
+        if moment is not None and not self.lost:
+            self._timer.set(moment)
 
     def _ring(self) -> None:
         self.kick()
@@ -292,9 +293,8 @@ class Incarnation:
             left = len(self._runs)
             for run in list(self._runs.values()):
                 run.poison()
+            await self.witness.farewell()
             await self.lane.call((b"retire", (int8(self.worker_id),)))
-            self.liveness.hints.due()
-            facts = {"action": "worker_drained", "put_back": left}
-            logger.info("The worker has drained", extra=facts)
-            await self.witness.attest()
+            self.liveness.hints.flush()
+            logger.info("The worker has drained", extra={"action": "worker_drained", "put_back": left})
         self.ended.set()

@@ -22,6 +22,7 @@ from missions.sandbox.jobs import Attempt, Job, KilledFor
 from missions.sandbox.process import Ending
 
 START_SECONDS, AGAIN_SECONDS, LINGER_SECONDS = 10.0, 0.01, 20.0
+HIRE_SECONDS = 1.0  # until another is started: the one before may have left as one that was just ending still served
 GONE = "The sandbox's supervisor has gone, and the job with it."
 
 
@@ -86,18 +87,18 @@ class BubblewrapDriver:
         return process
 
     async def _connect(self) -> Link:
-        loop, asked = asyncio.get_running_loop(), False
-        give_up = loop.time() + START_SECONDS
+        loop = asyncio.get_running_loop()
+        hire_at, give_up = loop.time(), loop.time() + START_SECONDS
         while True:
             try:
                 return Link(self._reach())
             except (FileNotFoundError, ConnectionRefusedError):
-                if not asked:
-                    asked = True
-                    await asyncio.to_thread(_hire, self.folder)
-                elif loop.time() > give_up:
+                if loop.time() > give_up:
                     log = self.folder / "supervisor.log"
                     raise SandboxRefused(f"The sandbox's supervisor does not start; see {log}.", missing={}) from None
+                if loop.time() >= hire_at:
+                    hire_at = loop.time() + HIRE_SECONDS
+                    await asyncio.to_thread(_hire, self.folder)
             await asyncio.sleep(AGAIN_SECONDS)
 
     def _reach(self) -> socket.socket:

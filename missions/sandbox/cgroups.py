@@ -160,9 +160,7 @@ def _second(owner: str, root: Path, own: str) -> tuple[Tree, dict[str, str]]:
         for left in base.glob(f"{OWN}*"):
             with contextlib.suppress(OSError):  # another supervisor lives there
                 left.rmdir()
-        mine = base / f"{OWN}{os.getpid()}"
-        mine.mkdir(exist_ok=True)
-        (mine / "cgroup.procs").write_text(str(os.getpid()))
+        _move_into(base / f"{OWN}{os.getpid()}")
         wanted = [control for control in NEEDED if control in given]
         (base / "cgroup.subtree_control").write_text(" ".join(f"+{control}" for control in wanted))
     except OSError as error:
@@ -170,3 +168,15 @@ def _second(owner: str, root: Path, own: str) -> tuple[Tree, dict[str, str]]:
         return Tree(2, {}, owner), dict.fromkeys(NEEDED, why)
     missing = {control: f"The control group {base} has no {control}" for control in NEEDED if control not in given}
     return Tree(2, dict.fromkeys(wanted, base), owner), missing
+
+
+def _move_into(mine: Path) -> None:
+    """Put ourselves into a group of our own. Raises OSError."""
+    for last in (False, False, True):
+        mine.mkdir(exist_ok=True)
+        try:
+            (mine / "cgroup.procs").write_text(str(os.getpid()))
+            return
+        except FileNotFoundError:  # a supervisor that starts at this moment took it for one that is left over
+            if last:
+                raise

@@ -28,7 +28,7 @@ from missions.sandbox.confining import Measures
 from missions.sandbox.custody import Custody, Refused
 from missions.sandbox.surroundings import Surroundings
 
-SOCKET, LOCK, PLACE = "supervisor.sock", "supervisor.lock", "place"
+SOCKET, COMING, LOCK, PLACE = "supervisor.sock", "supervisor.sock.new", "supervisor.lock", "place"
 CANARY = "STANDFAST_CANARY"
 INHERITED_MOST = 65_536
 AGAIN_SECONDS, PATIENCE_SECONDS = 0.005, 60.0  # until what was killed is gone
@@ -48,8 +48,8 @@ class Supervisor:
 
     def serve(self) -> None:
         """Until it is told to end, or nobody came for so long."""
-        listener, wakeup = self._listen(), self._signals()
-        self._ready.register(listener, selectors.EVENT_READ, lambda: self._accept(listener))
+        self._listener, wakeup = self._listen(), self._signals()
+        self._ready.register(self._listener, selectors.EVENT_READ, self._accept)
         self._ready.register(wakeup, selectors.EVENT_READ, lambda: self._reap(wakeup))
         while not self._stopping:
             for key, _ in self._ready.select(self._patience()):
@@ -59,7 +59,7 @@ class Supervisor:
             _apart(custody.abandon)
 
     def _listen(self) -> socket.socket:
-        folder, coming = os.open(self._folder, os.O_PATH | os.O_DIRECTORY), self._folder / f"{SOCKET}.new"
+        folder, coming = os.open(self._folder, os.O_PATH | os.O_DIRECTORY), self._folder / COMING
         coming.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         listener.bind(frames.through(folder, coming.name))
@@ -86,9 +86,9 @@ class Supervisor:
 
     # -- Clients -------------------------------------------------------------------------------------------------------
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept(self) -> None:
         with contextlib.suppress(BlockingIOError):
-            connection, _ = listener.accept()
+            connection, _ = self._listener.accept()
             if not self._is_ours(connection):
                 connection.close()
                 return
@@ -157,7 +157,17 @@ class Supervisor:
                 custody.kill("wall")
         self._unfinished = [custody for custody in self._unfinished if not custody.finish()]
         if self._linger and not self._jobs and not self._unfinished and now - self._idle_since > self._linger:
-            self._stopping = True
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close the door first: whoever stands in it then is let in, and whoever comes later starts another one."""
+        door, aside = self._folder / SOCKET, self._folder / COMING
+        with contextlib.suppress(FileNotFoundError):
+            door.replace(aside)
+        self._accept()
+        self._stopping = not self._jobs
+        if self._jobs:
+            aside.replace(door)
 
     def _patience(self) -> float | None:
         if self._unfinished:  # soon, and more seldom the longer the kernel takes to let go

@@ -17,12 +17,14 @@ from django.db import connections
 from missions.agents.running import warm
 from missions.context import Context
 from missions.engine import feed, guarded_events, history
+from missions.engine.clock import database_now
 from missions.engine.dsn import conninfo
 from missions.engine.process import Worker
 from missions.llm import chain
 from missions.models import Mission
 
 PATIENCE = 20.0  # seconds until waiting is given up
+AFTERWARDS = 5.0  # seconds for what an end brings about: alarms are rung after it
 MakeWorker = Callable[[], Worker]
 
 
@@ -58,7 +60,7 @@ def worker(concurrency: int = 100, make: MakeWorker | None = None) -> Iterator[W
 
 def wait_until(mission: Mission, holds: Callable[[Mission], bool]) -> Mission:
     """The mission, read again once the condition holds. Raises AssertionError with its journal if it never does."""
-    until = time.monotonic() + PATIENCE
+    until, is_over = time.monotonic() + PATIENCE, False
     with psycopg.connect(conninfo("standfast test"), autocommit=True) as listener:
         listener.execute(f"listen {feed.FEED}")
         while True:
@@ -66,7 +68,9 @@ def wait_until(mission: Mission, holds: Callable[[Mission], bool]) -> Mission:
             if holds(mission):
                 return mission
             over = mission.ended and mission.owner is None and mission.control_seq <= mission.control_done
-            left = 0.0 if over else until - time.monotonic()
+            if over and not is_over:
+                until = min(until, time.monotonic() + AFTERWARDS)
+            is_over, left = over, until - time.monotonic()
             assert left > 0, f"it is {mission.state}: {story(mission)}"
             for _ in listener.notifies(timeout=min(left, 0.5), stop_after=1):
                 pass
@@ -78,8 +82,10 @@ def ended(mission: Mission) -> Mission:
 
 
 def is_parked(mission: Mission) -> bool:
-    """Whether it has left memory without having ended."""
-    return mission.owner is None and mission.state in ("waiting", "sleeping", "paused")
+    """Whether it has left memory without having ended, and nobody is about to go on with it."""
+    if mission.owner is not None or mission.state not in ("waiting", "sleeping"):
+        return mission.owner is None and mission.state == "paused"
+    return mission.wake_at is None or mission.wake_at > database_now()
 
 
 def parked(mission: Mission, waits_for: str = "") -> Mission:

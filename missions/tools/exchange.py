@@ -137,15 +137,12 @@ class Exchange:
     async def _post(self, request: Request, number: int | None, method: str, headers: dict[str, str]) -> Any:
         """The JSON-RPC message that answers; None for a notification."""
         session = {SESSION_HEADER: self.session_id} if self.session_id and method != "initialize" else {}
-        session |= await self._secret.headers()
-        length = {"content-length": str(len(request.data))}
-        async with self._client.stream(
-            "POST", self._url, content=request, headers={**session, **headers, **length}
-        ) as response:
+        sent = {**session, **await self._secret.headers(), **headers, "content-length": str(len(request.data))}
+        async with self._client.stream("POST", self._url, content=request, headers=sent) as response:
             if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
                 raise ValueError("The answer is packed, though that was not asked for")  # small here, huge unpacked
             if response.status_code >= 300:
-                return await self._refused(response)
+                return await self._refused(response, in_session=bool(session))
             if number is None:
                 return None
             answer = await self._answer(response, number)
@@ -153,11 +150,14 @@ class Exchange:
                 self.session_id = response.headers.get(SESSION_HEADER, "")
             return answer
 
-    async def _refused(self, response: httpx2.Response) -> Any:
-        """The JSON-RPC error in a refusal's body. Raises what the status means where it has none."""
+    async def _refused(self, response: httpx2.Response, *, in_session: bool) -> Any:
+        """The JSON-RPC error in a refusal's body. Raises what the status means where it has none.
+
+        `in_session`: the request named a session; by now another call may have begun a new one.
+        """
         status = response.status_code
         wait = answers.retry_after(response.headers.get("retry-after"))
-        if status == 404 and self.session_id:
+        if status == 404 and in_session:
             raise SessionGone()
         unmarked = answers.of_status(status, wait, response.headers.get("location", ""))
         if isinstance(unmarked, TryLater) or not _media_type(response).endswith("json"):

@@ -58,6 +58,16 @@ if (window.Idiomorph) {
   window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "open" || node.localName !== "details";
 }
 
+// Of two refreshes that one element asked for, the later one stands, whichever is answered first.
+const newest = new WeakMap(); // element → the number of the newest answer that it got
+let requests = 0;
+document.body.addEventListener("htmx:beforeRequest", ({ detail }) => { detail.xhr.standfast = ++requests; });
+document.body.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  const asker = detail.requestConfig.elt;
+  if (detail.xhr.standfast < (newest.get(asker) ?? 0)) detail.shouldSwap = false;
+  else newest.set(asker, detail.xhr.standfast);
+});
+
 refreshTimes();
 setInterval(refreshTimes, 15 * SECOND);
 for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap", "htmx:wsAfterMessage"]) {

@@ -24,6 +24,7 @@ function askForMore() {
 // -- The line ---------------------------------------------------------------------------------------------------------
 document.body.addEventListener("htmx:wsOpen", ({ detail }) => {
   clearTimeout(downTimer);
+  downTimer = 0;
   if (!notice.hidden) announce("Live again.");
   notice.hidden = true;
   line = detail.socketWrapper;
@@ -33,14 +34,16 @@ document.body.addEventListener("htmx:wsOpen", ({ detail }) => {
   opened = true;
 });
 
-// The rail was drawn anew (a rollback left entries behind): what came while it was fetched is asked for again.
-document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
+// The rail was drawn anew (a rollback left entries behind): what came while it was fetched is asked for again, at once:
+// a message that came in between would have the new rail skip what went to the old one.
+document.body.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.elt === rail()) askForMore();
 });
 
 function down() {
-  clearTimeout(downTimer);
+  if (downTimer) return; // a try that fails too does not begin it anew
   downTimer = setTimeout(() => {
+    downTimer = 0;
     if (!notice.hidden) return;
     const now = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" }).format(new Date());
     notice.querySelector("[data-live-since]").textContent = now;

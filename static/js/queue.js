@@ -157,8 +157,13 @@ async function looked(what, item = 0) {
   }
 }
 
+const openedHere = new Set(); // pieces of evidence; a refresh may have been drawn before their look was recorded
+
 /** Approve waits until the evidence that policy demands was rendered and opened. */
 function demand() {
+  for (const piece of document.querySelectorAll("[data-evidence]")) {
+    if (openedHere.has(piece.dataset.evidence)) piece.dataset.opened = "";
+  }
   const missing = document.querySelectorAll("[data-demanded]:not([data-opened])").length > 0;
   const button = buttons.approve;
   if (!button || !("unopened" in button.dataset)) return;
@@ -172,7 +177,7 @@ function demand() {
 async function opened(piece) {
   if (!piece.dataset?.evidence || !piece.open || "opened" in piece.dataset) return;
   if (!(await looked("evidence", piece.dataset.evidence))) return;
-  piece.dataset.opened = "";
+  openedHere.add(piece.dataset.evidence);
   demand();
 }
 
@@ -238,7 +243,10 @@ for (const box of document.querySelectorAll("[data-keys-switch]")) {
   box.checked = localStorage.getItem(SWITCH) !== "off";
   box.addEventListener("change", () => localStorage.setItem(SWITCH, box.checked ? "on" : "off"));
 }
-for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.body.addEventListener(event, keepUp);
+for (const event of ["htmx:afterSwap", "htmx:oobAfterSwap"]) {
+  document.body.addEventListener(event, keepUp);
+  document.body.addEventListener(event, demand);
+}
 document.body.addEventListener("htmx:responseError", gone);
 
 demand();

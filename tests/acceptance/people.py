@@ -29,7 +29,9 @@ class Person:
         """One request, again and again until there is an answer; (status, JSON). None where `stopping` came first."""
         stopping, end = stopping or threading.Event(), time.monotonic() + PATIENCE_SECONDS
         headers = {"Authorization": f"Token {self._token}"}
-        given: Json = {"base_url": self._url, "headers": headers, "timeout": 20, "verify": PLAIN, "trust_env": False}
+        given: Json = {
+            "base_url": self._url, "headers": headers, "timeout": PATIENCE_SECONDS, "verify": PLAIN, "trust_env": False,
+        }  # fmt: skip
         while not stopping.is_set():
             try:
                 with httpx.Client(**given) as client:

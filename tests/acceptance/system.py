@@ -1,8 +1,9 @@
 """A whole system of real processes: workers, web, payment server, each test with a database of its own.
 
 Owns their environment and their end. The cluster is shared by the session, and its template holds people, policy and
-tokens. Short times: a heartbeat every half second, and a worker counts as hung after two. Systems that follow each
-other have names and places in common, so that their processes can be forks of one nest (`tests.forkserver`).
+tokens. Short times: a heartbeat every half second, and a worker counts as hung after eight, since slow ones do not
+hang. Systems that follow each other have names and places in common, so that their processes can be forks of one nest
+(`tests.forkserver`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tests.acceptance.people import Person
 from tests.acceptance.processes import ROOT, Process, free_port, until
 from tests.payment_server import PaymentServer
 
-HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 2.0, 10.0, 60.0
+HUNG_SECONDS, DRAIN_SECONDS, READY_SECONDS = 8.0, 10.0, 60.0
 LOG_TAIL = 8_000  # characters of each log that a failure shows
 MODULE = "tests.acceptance.sample_missions"
 
@@ -48,7 +49,7 @@ def environment(folder: Path, database: Database, **more: str) -> dict[str, str]
         **os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "STANDFAST_DEBUG": "1", "PYTHONUNBUFFERED": "1",
         "DATA_DIR": str(folder), "DATABASE_URL": database.url, "MISSIONS_MODULES": MODULE,
         "MISSIONS_HEARTBEAT_SECONDS": "0.5", "MISSIONS_HUNG_SECONDS": str(HUNG_SECONDS),
-        "MISSIONS_DRAIN_SECONDS": str(DRAIN_SECONDS), **more,
+        "MISSIONS_DRAIN_SECONDS": str(DRAIN_SECONDS), "SANDBOX_DRIVER": "none", **more,
     }
 
 

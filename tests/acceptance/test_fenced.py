@@ -12,10 +12,11 @@ import pytest
 
 from tests.acceptance import refunds
 from tests.acceptance.processes import Process, until
-from tests.acceptance.system import HUNG_SECONDS, System
+from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 ORDER = "ORD-1010"
+HUNG_SECONDS = 2.0
 EACH_SAFETY = pytest.mark.parametrize(("safety", "options"), [("keyed", ()), ("verifiable", ("--no-dedup",))])
 
 
@@ -28,6 +29,7 @@ def system(site: System) -> Iterator[System]:
 
 def stopped_before_its_call(system: System, **more: str) -> tuple[Process, str]:
     """A worker that stands still right before it would call, alone so far, and its mission."""
+    system.environment["MISSIONS_HUNG_SECONDS"] = str(HUNG_SECONDS)
     worker = system.start_worker(crash_at="after_recheck:1:STOP", **more)
     uid = refunds.approved(system, ORDER)
     until("the worker stands still", refunds.END_SECONDS, worker.is_stopped)

@@ -96,6 +96,9 @@ def test_idle_system_asks_at_most_two_statements_a_second_and_only_heartbeats_to
     assert len(found) / seconds <= STATEMENTS_A_SECOND, Counter(one.name for one in found)
 
 
+HEART = "select heartbeat_at from missions_worker where dead_at is null"
+
+
 @dataclass
 class Cost:
     """What a worker uses."""
@@ -108,12 +111,13 @@ class Cost:
 
 def cost(system: System, worker: Process) -> Cost:
     """What it uses now, and over the next ten seconds."""
-    process = psutil.Process(worker.pid)
+    process, settled = psutil.Process(worker.pid), system.database.value(HEART)
+    until("what went before is over", 60, lambda: system.database.value(HEART) != settled)
     memory, threads, files = process.memory_info().rss, process.num_threads(), process.num_fds()
     times, begun, beats = process.cpu_times(), time.monotonic(), set()
 
     def beating() -> bool:
-        beats.add(system.database.value("select heartbeat_at from missions_worker where dead_at is null"))
+        beats.add(system.database.value(HEART))
         return len(beats) > BEATS
 
     until("the worker's heart beats", 60, beating)

@@ -103,7 +103,7 @@ def check_idle(system: System) -> None:
 
 
 def test_restored_files_start_frozen_and_pay_nothing_twice(system: System) -> None:
-    system.start_payments("keyed", "--no-dedup", timeout=2.0)
+    system.start_payments("keyed", "--no-dedup", timeout=8.0)
     system.start_web()
     worker = system.start_worker()
     uids = parked(system, PAID + ASLEEP)

@@ -43,6 +43,7 @@ def ledgers(system: System, size: Size) -> Iterator[Ledgers]:
 def test_no_payment_is_lost_or_repeated_in_a_storm(system: System, ledgers: Ledgers, size: Size) -> None:
     seed = int(os.environ.get("STANDFAST_CHAOS_SEED") or random.randrange(1_000_000))
     print(f"STANDFAST_CHAOS_SEED={seed}")
+    system.environment["MISSIONS_HUNG_SECONDS"] = "2"
     system.allow(paying_missions.POLICY)
     system.start_web()
     gale = Gale(system, random.Random(seed), crash_seconds=size.crash_seconds)

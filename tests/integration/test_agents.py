@@ -76,7 +76,7 @@ def test_calls_of_one_answer_run_side_by_side_and_their_results_come_in_order() 
 
 
 @pytest.mark.parametrize("positions", [
-    pytest.param(24, id="some positions"),
+    pytest.param(24, id="some positions", marks=pytest.mark.timeout(300)),
     pytest.param(10**6, id="every position", marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
 ])
 def test_agent_killed_all_along_does_each_effect_once_and_comes_to_the_same_answer(

@@ -13,6 +13,7 @@ import pytest
 
 from missions.authoring import ArtifactRef, Context, PayloadTooLarge, StepCall, ToolCall, Verdict, tool
 from missions.engine import history
+from missions.engine.mailbox import deliver
 from missions.errors import UnknownArtifact
 from missions.models import Artifact, Blob, BlobUse, Payload, Portion
 from missions.storage import artifacts, blobs, collect, collect_unreferenced
@@ -54,9 +55,8 @@ def digest_of(call: ToolCall, ref: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("kind", ["bytes", "path", "stream", "pipe"])
-def test_artifact_is_kept_once_and_can_be_read_in_steps_and_tools(kind: str, tmp_path: Path, settings: Any) -> None:
+def test_artifact_is_kept_once_and_can_be_read_in_steps_and_tools(kind: str, tmp_path: Path) -> None:
     allow()
-    settings.MISSIONS_SHORT_WAIT_SECONDS = 0  # every wait parks
     made: list[str] = []
 
     def content() -> Any:
@@ -72,7 +72,7 @@ def test_artifact_is_kept_once_and_can_be_read_in_steps_and_tools(kind: str, tmp
         again = await m.artifact("report.csv", "text of the same name")
         told = await m.step("measure", measure, ref)
         digest = await m.tool("corner.digest", ref=ref)
-        await m.sleep(0.01)
+        await m.wait_for_signal("go")
         whole = await m.read_artifact(ref)
         return Verdict("kept", data={
             "ref": ref, "told": told, "digest": digest, "whole": whole == LARGE,
@@ -81,6 +81,8 @@ def test_artifact_is_kept_once_and_can_be_read_in_steps_and_tools(kind: str, tmp
 
     run = begin(define(f"keeps-{kind}", body))
     with live_worker.worker():
+        live_worker.parked(run, "signal:go")
+        deliver(run.pk, "go", {})
         live_worker.ended(run)
     assert run.outcome.verdict == "kept", run.outcome.error
     digest = hashlib.sha256(LARGE).hexdigest()
@@ -118,12 +120,14 @@ def test_artifact_over_the_limit_is_refused_by_name_and_replay_refuses_it_again(
         try:
             await m.artifact("huge.bin", cast(BinaryIO, endless))
         except PayloadTooLarge as error:
-            await m.sleep(0.01)
+            await m.wait_for_signal("go")
             return Verdict("refused", summary=str(error))
         return Verdict("kept")
 
     run = begin(define("keeps-too-much", body))
     with live_worker.worker():
+        live_worker.parked(run, "signal:go")
+        deliver(run.pk, "go", {})
         live_worker.ended(run)
     assert run.outcome.verdict == "refused" and "'huge.bin'" in run.outcome.summary
     assert "3,145,728" in run.outcome.summary

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -367,10 +368,9 @@ def test_mission_that_parks_in_branches_leaves_nothing_in_memory() -> None:
     try:
         with live_worker.worker():
             live_worker.parked(run)
-            gone = threading.Event()
-            for _ in range(200):
-                if left[0]() is None or gone.wait(0.01):
-                    break
+            gone, give_up = threading.Event(), time.monotonic() + live_worker.PATIENCE
+            while left[0]() is not None and time.monotonic() < give_up:
+                gone.wait(0.01)
             assert left[0]() is None
     finally:
         gc.enable()

@@ -53,21 +53,21 @@ def deaths(monkeypatch: pytest.MonkeyPatch) -> Deaths:
     return made
 
 
-def repeatedly(examine: Callable[..., None], drawn: st.SearchStrategy[Program]) -> int:
-    """Examine drawn programs and plans under one worker for some seconds; how many."""
+def repeatedly(examine: Callable[..., None], drawn: st.SearchStrategy[Program], deaths: Deaths) -> None:
+    """Examine drawn programs and plans under one worker for some seconds, and until there were enough of them."""
     until, count = time.monotonic() + SECONDS, 0
 
     @given(program=drawn, plan=plans)
     @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     def example(program: Program, plan: list[tuple[int, bool]]) -> None:
         nonlocal count
-        if time.monotonic() < until:
+        if time.monotonic() < until or count < 5 or deaths.happened < 5:
             examine(program, plan)
             count += 1
 
     with live_worker.worker():
         example()
-    return count
+    assert count >= 5 and deaths.happened >= 5
 
 
 def all_is_well(run: Mission) -> None:
@@ -88,7 +88,7 @@ def test_worker_that_dies_at_random_changes_neither_the_end_nor_the_effects(cloc
         assert (again, paid_again) == (ending, paid)
         all_is_well(run)
 
-    assert repeatedly(examine, programs) >= 5 and deaths.happened >= 5
+    repeatedly(examine, programs, deaths)
 
 
 def test_race_that_was_won_once_is_won_the_same_way_ever_after(clock: Clock, deaths: Deaths) -> None:
@@ -102,4 +102,4 @@ def test_race_that_was_won_once_is_won_the_same_way_ever_after(clock: Clock, dea
         assert done == len(paid)
         all_is_well(run)
 
-    assert repeatedly(examine, races) >= 5 and deaths.happened >= 5
+    repeatedly(examine, races, deaths)

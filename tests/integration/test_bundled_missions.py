@@ -94,7 +94,7 @@ def test_a_write_without_an_answer_is_in_doubt_and_a_person_says(silent: Any, ol
     with live_worker.worker():
         live_worker.parked(made, "decision:")
         decision = Decision.objects.get(mission=made)
-        assert (decision.kind, len(silent.heads)) == ("in_doubt", 1)
+        assert decision.kind == "in_doubt" and silent.asked(1)
         votes.cast(
             decision.pk, olivia, "approve", decision.digest, channel="api", choice="happened", reference="seen"
         )  # fmt: skip

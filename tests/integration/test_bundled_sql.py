@@ -136,8 +136,8 @@ def test_answers_are_bounded_in_rows_size_and_width(stock: psycopg.Connection[An
 def test_a_slow_statement_and_a_lock_are_given_up(
     stock: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "STATEMENT_SECONDS", 0.2)
-    monkeypatch.setattr(sql, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(sql, "STATEMENT_SECONDS", 2.0)
+    monkeypatch.setattr(sql, "LOCK_SECONDS", 0.2)
     with pytest.raises(ToolFailed) as caught:
         query("select pg_sleep(30)")
     assert caught.value.facts["code"] == "sql_57014"

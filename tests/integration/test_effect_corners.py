@@ -14,7 +14,7 @@ from missions.authoring import Context, OutcomeUnknown, ToolCall, ToolFailed, Ve
 from missions.engine import feed
 from missions.engine.dsn import conninfo
 from missions.engine.mailbox import deliver
-from missions.models import Effect, EffectState
+from missions.models import EffectState
 from tests import live_worker
 from tests.conftest import Clock
 from tests.corners import allow, bank, begin, define, end_session_that_waits, lose, pay, raising, states, told
@@ -54,16 +54,19 @@ def test_effect_whose_tool_fails_oddly_is_settled_or_in_doubt(error: BaseExcepti
 
 def test_effect_under_an_authors_own_time_out_does_not_vanish() -> None:
     released = threading.Event()
+    limits: list[asyncio.Timeout] = []
 
     @tool(name="corner.slow", effect="write", retry_safety="manual")
     async def slow(call: ToolCall, amount: int) -> dict[str, Any]:
         """Pay"""
+        limits[-1].reschedule(asyncio.get_running_loop().time())  # the author's time is over in the middle of the call
         await asyncio.to_thread(released.wait, live_worker.PATIENCE)
         return bank.call(call.idempotency_key)
 
     async def body(m: Context, request: dict[str, Any]) -> Verdict:
         try:
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(None) as limit:
+                limits.append(limit)
                 await m.tool("corner.slow", amount=1)
         except TimeoutError:
             released.set()
@@ -198,11 +201,12 @@ def test_queued_call_of_a_fenced_worker_is_not_started() -> None:
             begin(blocker)
         for _ in range(8):
             blocked.acquire(timeout=live_worker.PATIENCE)
+        first = running.incarnation
+        assert first is not None
         run = begin(name, tool="corner.threaded")
-        live_worker.wait_until(run, lambda now: Effect.objects.filter(mission_id=now.pk).exists())
-        threading.Event().wait(0.5)
+        live_worker.wait_until(run, lambda now: first._threads._authors._work_queue.qsize() > 0)
         lose(running)
-        threading.Event().wait(0.2)
+        live_worker.wait_until(run, lambda now: first.ended.is_set())
         release.set()
         live_worker.wait_until(run, lambda now: now.ended or now.waits_for.startswith("decision"))
         threading.Event().wait(0.5)

@@ -69,7 +69,7 @@ async def probe(call: ToolCall, amount: int) -> ProbeResult:
     return ProbeResult(found=found, result={"reference": "probed"} if found else None, reference="probed" * found)
 
 
-@tool(name="bank.verifiable", effect="write", retry_safety="verifiable", probe=probe, timeout=0.5)
+@tool(name="bank.verifiable", effect="write", retry_safety="verifiable", probe=probe, timeout=30)
 async def verifiable(call: ToolCall, amount: int) -> dict[str, Any]:
     """Pay"""
     return bank.call(call.idempotency_key)
@@ -198,7 +198,7 @@ def test_verifiable_effect_that_did_not_happen_is_called_anew_only_after_its_dea
     with live_worker.worker():
         run = live_worker.parked(begin("verifiable"), "tool:bank.verifiable")
         assert len(bank.calls) == 1  # "not found" before the deadline settles nothing
-        clock.advance(seconds=5)
+        clock.advance(seconds=60)
         feed.announce_due()
         live_worker.ended(run)
     assert told(run) == [
@@ -345,7 +345,7 @@ def test_looked_up_call_that_no_worker_survives_is_not_made_for_ever(
     gate, entered = asyncio.Event(), threading.Semaphore(0)
     loops: list[asyncio.AbstractEventLoop] = []
 
-    @tool(name="bank.lethal", effect="write", retry_safety="verifiable", probe=probe, timeout=0.5)
+    @tool(name="bank.lethal", effect="write", retry_safety="verifiable", probe=probe, timeout=30)
     async def lethal(call: ToolCall, amount: int) -> dict[str, Any]:
         """Pay"""
         loops.append(asyncio.get_running_loop())
@@ -360,7 +360,7 @@ def test_looked_up_call_that_no_worker_survives_is_not_made_for_ever(
             loops[0].call_soon_threadsafe(running.incarnation._lose, RuntimeError("the test cuts the lane"))
             live_worker.wait_until(run, lambda now, count=count: told(now).count("doubt") == count)
             live_worker.parked(run, "tool:bank.lethal")
-            clock.advance(seconds=5)
+            clock.advance(seconds=60)
             feed.announce_due()
         live_worker.wait_until(run, lambda now: told(now)[-1] == "asked")
         loops[0].call_soon_threadsafe(gate.set)

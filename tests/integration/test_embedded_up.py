@@ -80,7 +80,14 @@ def until(condition: Callable[[], object], seconds: float = 120) -> None:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    return all(not one.is_running() or one.status() == psutil.STATUS_ZOMBIE for one in processes)
+    return not any(is_alive(one) for one in processes)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def worker_of(running: Up) -> psutil.Process | None:

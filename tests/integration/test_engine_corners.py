@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -205,9 +206,9 @@ def test_alarm_that_keeps_failing_does_not_spin_the_worker() -> None:
             alarms.set_alarm("corner.broken:1", database_now())
             while not tries["rung"]:
                 threading.Event().wait(0.01)
-            before = tries["rung"]
+            before, begun = tries["rung"], time.monotonic()
             threading.Event().wait(1.0)
-            assert tries["rung"] - before <= 10
+            assert tries["rung"] - before <= 10 * (time.monotonic() - begun)
     finally:
         alarms._handlers.pop("corner.broken", None)
         Alarm.objects.all().delete()
@@ -269,7 +270,7 @@ def test_storm_of_hints_is_answered_by_few_statements() -> None:
         with connection.cursor() as cursor:
             cursor.execute("select pg_notify(%s, hint::text) from generate_series(1, 300) as hint", [feed.DUE])
         deliver(run.pk, "last", {})
-        while not any(mail.name == "last" for mail in current._runs[run.pk].inbox._mail):
+        while (held := current._runs.get(run.pk)) is None or not any(one.name == "last" for one in held.inbox._mail):
             threading.Event().wait(0.01)
         release.set()
         live_worker.ended(run)

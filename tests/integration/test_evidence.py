@@ -83,7 +83,7 @@ async def pay(call: ToolCall, order_id: str) -> dict[str, Any]:
     return shop.pay(call.idempotency_key)
 
 
-@tool(name="stall.pay_probed", effect="write", retry_safety="keyed", probe=look_up, timeout=0.5)
+@tool(name="stall.pay_probed", effect="write", retry_safety="keyed", probe=look_up, timeout=30)
 async def pay_probed(call: ToolCall, order_id: str) -> dict[str, Any]:
     """Pay"""
     return shop.pay(call.idempotency_key)

@@ -174,13 +174,14 @@ def test_step_that_exceeds_its_limit_fails_and_its_late_result_is_never_recorded
 
     def dawdle(call: StepCall) -> str:
         """Dawdled."""
-        call.heartbeat("here")
-        over.wait(live_worker.PATIENCE)
         try:
+            call.heartbeat("here")
+            over.wait(live_worker.PATIENCE)
             call.heartbeat("still here")
         except GivenUp as error:
             raised.append(type(error))
-        late.set()
+        finally:
+            late.set()
         return "late"
 
     async def dawdle_async(call: StepCall) -> str:
@@ -212,10 +213,10 @@ def test_silent_tool_is_in_doubt_and_one_that_reports_is_not() -> None:
     allow()
     over = threading.Event()
 
-    @tool(name="corner.dumb", effect="write", heartbeat_timeout=0.3)
+    @tool(name="corner.dumb", effect="write", heartbeat_timeout=2)
     def dumb(call: ToolCall, talks: bool) -> str:
         """Pay"""
-        for _ in range(20 if talks else 1):
+        for _ in range(50 if talks else 1):
             call.heartbeat("talking")
             over.wait(0.05 if talks else live_worker.PATIENCE)
         return "paid"

@@ -64,7 +64,7 @@ async def test_each_failure_is_named_and_passed_over(name: str, api: str, way: s
     answer, kind, why = FAILURES[name]
     with llm_servers.serve(answer) as bad, llm_servers.serve("Paid.") as good:
         other = APIS[1 - APIS.index(api)]
-        seconds = 0.3 if name in ("never", "drips") else 20.0  # else a slow machine would count
+        seconds = {"never": 0.3, "drips": 1.5}.get(name, 20.0)  # else a slow machine would count
         configure(settings, bad.provider("bad", api, seconds=seconds, bytes=BYTES), good.provider("good", other))
         with pytest.raises(kind) as failed:
             await WAYS[way]("bad/x")

@@ -91,6 +91,7 @@ async def test_process_has_no_secret_and_no_place_to_go(server: Server, monkeypa
 async def test_what_may_have_happened_is_unknown_and_the_next_call_is_answered(
     server: Server, tool: str, says: str
 ) -> None:
+    await mcp_client.list_tools(server)  # its process is there
     with pytest.raises(StandfastError) as caught:
         await call(server, tool, seconds=0.5 if says == "in time" else 10.0)
     assert type(caught.value) is OutcomeUnknown

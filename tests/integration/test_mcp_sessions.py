@@ -15,7 +15,7 @@ import uvicorn
 from mcp.server.lowlevel import Server as McpServer
 from mcp.types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent, Tool
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from missions.errors import OutcomeUnknown, TryLater
 from missions.tools import catalogue, mcp_client, registry, watching
@@ -53,6 +53,32 @@ class HandshakeOnly:
             await PlainTextResponse("Unsupported protocol version", status_code=400)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+
+class LateRefusals:
+    """Tells of every unknown session but the first only once another session has been asked for."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app, self.unknown = app, 0
+        self.asked, self.told = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def asks() -> Message:
+            message = await receive()
+            if b'"initialize"' in message.get("body", b""):
+                self.asked.set()
+                await self.told.wait()
+            return message
+
+        async def tells(message: Message) -> None:
+            self.unknown += message.get("status") == 404
+            if self.unknown > 1 and not self.told.is_set():
+                await self.asked.wait()
+            await send(message)
+            if self.unknown > 1 and message["type"] == "http.response.body":
+                self.told.set()
+
+        await self.app(scope, asks, tells)
 
 
 def an_echo(schema: dict[str, Any] = SCHEMA) -> McpServer[Any]:
@@ -112,6 +138,19 @@ async def test_session_that_a_restart_forgot_is_renewed() -> None:
         calls = [mcp_client.call(described(port), "echo", {"text": f"say {number}"}) for number in range(10)]
         assert await asyncio.gather(*calls) == [f"say {number}" for number in range(10)]
     assert len(refusals) == 2, "ten calls that failed together renew the session once"
+
+
+async def test_call_that_learns_late_of_the_forgotten_session_is_renewed_too() -> None:
+    """By then the session is another one: what counts is the one that its own request named."""
+    async with served(HandshakeOnly(an_echo().streamable_http_app(), [])) as port:
+        assert await mcp_client.call(described(port), "echo", {"text": "one"}) == "one"
+    with pytest.raises(TryLater):
+        await mcp_client.call(described(port), "echo", {"text": "two"})
+    late = LateRefusals(an_echo().streamable_http_app())
+    async with served(HandshakeOnly(late, []), port):
+        calls = [mcp_client.call(described(port), "echo", {"text": f"say {number}"}) for number in range(2)]
+        assert await asyncio.gather(*calls) == ["say 0", "say 1"]
+    assert late.unknown == 2
 
 
 async def test_argument_that_a_header_must_mirror_is_mirrored() -> None:

@@ -43,6 +43,11 @@ async def call(server: Server, tool: str, *, seconds: float = 5.0, reads: bool =
     return await mcp_client.call(server, tool, args, key="" if reads else "k1", timeout=seconds, entry=entry)
 
 
+async def connected(server: Server) -> None:
+    """Have the process started and its session negotiated, so that a call's time is all its own."""
+    await mcp_client._link(server)._connected(asyncio.get_running_loop().time() + 20)
+
+
 async def failure(server: Server, tool: str, **options: Any) -> StandfastError:
     with pytest.raises(StandfastError) as caught:
         await call(server, tool, **options)
@@ -77,6 +82,7 @@ async def test_process_that_died_between_calls_is_started_anew(server: Server, l
 async def test_what_may_have_happened_is_unknown(
     server: Server, local_processes: list[Local], tool: str, says: str
 ) -> None:
+    await connected(server)
     patience = 0.5 if says == "in time" else 5.0
     error = await failure(server, tool, seconds=patience)
     assert type(error) is OutcomeUnknown
@@ -111,6 +117,7 @@ async def test_server_that_never_reads_is_certainly_not_done_and_ended(local_pro
         "time.sleep(60)\n"
     )
     server = Server(name="deaf", command=("/usr/bin/env", "python3", "-S", "-E", "-c", script))
+    await connected(server)
     assert type(await failure(server, "fine", seconds=0.7, note="x" * 3_000_000)) is TryLater
     assert local_processes[0].stdin.is_closing(), "half a line would spoil the next request"
 

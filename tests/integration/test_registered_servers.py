@@ -184,7 +184,7 @@ def test_what_is_on_record_outlives_the_server_that_was_taken_away(shelf: Shelf)
 
 
 def test_what_is_in_doubt_when_its_server_is_taken_away_people_settle(shelf: Shelf, olivia: User) -> None:
-    never = {"effect": "write", "retry_safety": "keyed", "key_argument": "key", "timeout": 0.4}
+    never = {"effect": "write", "retry_safety": "keyed", "key_argument": "key", "timeout": 1.5}
     offer(shelf.process.listing, names=("never",))
     registering.register(shelf.said(tools={"never": never}), ADA)
     with live_worker.worker():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 
 from missions.authoring import Context, ToolCall, TryLater, tool
 from missions.engine import controls, mailbox, stops
+from missions.engine.process import Worker
 from missions.errors import AlreadyStopped, InvalidInput, UnknownStop
 from missions.models import Held, Kind, Mission, Signal, State, Stop
 from tests import corners, live_worker
@@ -80,15 +82,23 @@ def go(mission: Mission) -> None:
     mailbox.deliver(mission.pk, "go", {})
 
 
+def heard(running: Worker, stop: Stop) -> None:
+    """Return once the worker knows of the stop. Raises AssertionError if it never does."""
+    give_up = time.monotonic() + live_worker.PATIENCE
+    while running.incarnation is None or stop.pk not in running.incarnation.rules().stops.ids.values():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 def waits_for(mission: Mission, what: str) -> Mission:
     return live_worker.wait_until(mission, lambda now: now.owner is None and now.waits_for == what)
 
 
 @pytest.mark.parametrize("name", ["corner.bell", "corner.look"])
 def test_no_call_of_a_stopped_tool_starts_until_it_is_lifted(name: str) -> None:
-    with live_worker.worker():
+    with live_worker.worker() as running:
         missions = [ready(ONCE, tool=name) for _ in range(3)]
-        stop = stops.press("tool", name, **BY)
+        heard(running, stop := stops.press("tool", name, **BY))
         for mission in missions:
             go(mission)
             waits_for(mission, f"stop:tool:{name}")
@@ -101,9 +111,9 @@ def test_no_call_of_a_stopped_tool_starts_until_it_is_lifted(name: str) -> None:
 
 @pytest.mark.parametrize(("scope", "name"), [("all", ""), ("mission_type", ONCE), ("mission_type", STEPS)])
 def test_missions_of_a_stopped_type_do_not_go_on_and_others_do(scope: str, name: str) -> None:
-    with live_worker.worker():
+    with live_worker.worker() as running:
         pair = {kind: ready(kind) for kind in (ONCE, STEPS)}
-        stop = stops.press(scope, name, **BY)
+        heard(running, stop := stops.press(scope, name, **BY))
         for mission in pair.values():
             go(mission)
         stopped = [mission for kind, mission in pair.items() if name in ("", kind)]
@@ -148,9 +158,9 @@ def test_a_call_that_is_put_off_does_not_start_again_while_its_tool_is_stopped()
     corners.bank.__init__()  # type: ignore[misc]
     corners.bank.fault = busy
     mission = begin(define("stops.bank", corners.pay), tool="corner.manual")
-    with live_worker.worker():
+    with live_worker.worker() as running:
         live_worker.wait_until(mission, lambda now: bool(corners.bank.calls))
-        stop = stops.press("tool", "corner.manual", **BY)
+        heard(running, stop := stops.press("tool", "corner.manual", **BY))
         waits_for(mission, "stop:tool:corner.manual")
         tried, corners.bank.fault = len(corners.bank.calls), lambda: None
         stops.lift(stop.pk, by="paula")
@@ -174,9 +184,9 @@ def test_a_stop_survives_its_workers_and_holds_for_new_ones() -> None:
 
 def test_many_are_woken_in_waves(settings: Any) -> None:
     settings.MISSIONS_WAKES_AT_ONCE = 3
-    with live_worker.worker():
+    with live_worker.worker() as running:
         missions = [ready(ONCE) for _ in range(8)]
-        stop = stops.press("tool", "corner.bell", **BY)
+        heard(running, stop := stops.press("tool", "corner.bell", **BY))
         for mission in missions:
             go(mission)
             waits_for(mission, "stop:tool:corner.bell")

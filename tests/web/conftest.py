@@ -50,6 +50,7 @@ class WebServer:
     def start(self) -> None:
         """Run it, and wait until it listens."""
         place = ["-b", "127.0.0.1", "-p", str(self.port), "--websocket_timeout", "-1"]
+        place += ["--websocket_connect_timeout", "60"]  # a slow machine is no test's subject
         output, theirs = os.pipe()
         words = ["-m", "daphne", *place, "config.asgi:application"]
         self._process = Program(words, _environment(), out=theirs, err=theirs)

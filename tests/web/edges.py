@@ -26,6 +26,7 @@ def look(page: Page, name: str, *, scripts: bool = True) -> None:
 
     Without scripts there is the width alone: axe needs the timers of the page.
     """
+    page.wait_for_load_state()  # style sheets too
     found: list[str] = []
     for scheme, width in FORMS:
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]

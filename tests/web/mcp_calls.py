@@ -51,7 +51,7 @@ def refusal(site: str, secret: str, tool: str, **args: Any) -> Json:
 def knock(site: str, headers: dict[str, str], *, method: str = "POST", body: bytes | Json = b"") -> httpx2.Response:
     """One HTTP request to the door, as it is."""
     sent = {"content-type": "application/json", "accept": "application/json, text/event-stream", **headers}
-    with httpx2.Client() as http:
+    with httpx2.Client(timeout=30) as http:
         if isinstance(body, dict):
             return http.request(method, f"{site}/mcp", headers=sent, json=body)
         return http.request(method, f"{site}/mcp", headers=sent, content=body)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
@@ -191,7 +193,8 @@ def test_times_are_shown_in_the_viewers_zone_and_kept_current(visit: Visit, oliv
         started.isoformat(),
     )
     expect(time.locator("[data-absolute]")).to_have_text(shown)
-    page.clock.install(time=started)
+    page.clock.install(time=started - dt.timedelta(minutes=5))
+    page.clock.pause_at(started + dt.timedelta(seconds=1))
     page.reload()
     expect(time.locator("[data-relative]")).to_have_text("just now")
     page.clock.fast_forward("05:00")

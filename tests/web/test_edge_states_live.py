@@ -99,7 +99,7 @@ def test_superseded(visit: Visit, sam: User, simon: User, olivia: User, monkeypa
         page_of_simon = visit(simon, reverse("decision", args=[first.pk]))
         page_of_simon.click("[data-evidence] summary")
         page_of_simon.click("[data-approve]")
-        live_worker.wait_until(mission, lambda now: now.decisions.filter(state="open").exists())
+        live_worker.wait_until(mission, lambda now: now.decisions.filter(state="open").exclude(pk=first.pk).exists())
     main(page).to_contain_text("Superseded")
     offers_no_vote(page)
     look(page, "superseded")
@@ -166,6 +166,7 @@ def test_socket_down(visit: Visit, own_server: WebServer, sam: User, simon: User
     shop.policy()
     decision = shop.asks(olivia)
     page = reading(visit, sam, decision, base=own_server.url)
+    page.evaluate("htmx.config.wsReconnectDelay = () => 1500")  # by itself it tries more and more seldom
     own_server.kill()
     expect(page.locator("#live-state")).to_be_visible()
     expect(page.locator("#live-state")).to_contain_text("Live paused since")

@@ -426,5 +426,6 @@ def test_a_mapping_is_tried_in_the_browser_and_the_page_is_usable_by_all(visit: 
     page.fill("#id_sample", '{"order": "9", "to": "here", "kilos": 4}')
     page.get_by_role("button", name="Try on this payload").click()
     expect(page.get_by_text("It would start a mission.")).to_be_visible()
+    page.wait_for_load_state()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert Axe().run(page).response["violations"] == []

@@ -143,6 +143,7 @@ def test_after_a_break_the_page_says_so_and_then_gets_exactly_what_it_missed(
     tell(mission, "Before the break")
     expect(page.locator("#rail")).to_contain_text("Before the break.")
     mark(page)
+    page.evaluate("htmx.config.wsReconnectDelay = () => 1500")  # by itself it tries more and more seldom
     own_server.kill()
     expect(page.locator("#live-state")).to_be_visible()
     expect(page.locator("#live-state")).to_contain_text("Live paused")

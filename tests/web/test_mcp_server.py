@@ -19,6 +19,7 @@ from approvals.models import Decision
 from approvals.policies import document, versions
 from missions.engine.dsn import conninfo
 from missions.mcp_server import door
+from missions.mcp_server.rates import Rates
 from missions.models import ApiToken, Mission, RestrictedScope, Restriction, Signal
 from missions.models.fields import DatabaseNow
 from missions.web import tokens
@@ -204,6 +205,7 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_again(
 
     async def ask() -> None:
         ours = door.Door(nobody)
+        ours._rates = Rates(1, lambda: 0.0)
         for user in (olivia, olivia, sam):
             await ours(asked(secrets[user], "GET"), nobody, note)
 

@@ -123,10 +123,10 @@ def test_everything_works_without_scripts(visit, sam):
     page = visit(sam, reverse("queue"), java_script_enabled=False)
     page.click("text=Pay them back")
     page.click("[data-reject]")
-    assert "Say why" in page.text_content("#comment-error")
+    expect(page.locator("#comment-error")).to_contain_text("Say why")
     page.fill("#vote-comment", "Not that one.")
     page.click("[data-reject]")
-    assert "Rejected: Pay them back" in page.text_content("main")
+    expect(page.locator("main")).to_contain_text("Rejected: Pay them back")
     [refused] = visit.complaints  # the browser logs each refusal
     assert "422" in refused
     visit.complaints.clear()
