@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.django_db(transaction=True)]
 ONE_OF = 120  # of all cases, in the sample
 MISSED_PER_CENT = 5  # of faults that may wait for an arrival which another worker made superfluous
 TIMES = {
-    "MISSIONS_HEARTBEAT_SECONDS": "0.3", "MISSIONS_HUNG_SECONDS": "4", "MISSIONS_DRAIN_SECONDS": "5",
+    "MISSIONS_HEARTBEAT_SECONDS": "0.3", "MISSIONS_HUNG_SECONDS": "1.5", "MISSIONS_DRAIN_SECONDS": "5",
     "MISSIONS_BREAKER_FAILURES": "2", "MISSIONS_BREAKER_SECONDS": "0.2",
 }  # fmt: skip
 

@@ -64,7 +64,7 @@ def script(asked: Asked) -> Any:
         hand = goal.partition("Part ")[2].split()[0]
         return "My part is done." if turn else Say(calls=(Call("stage-keyed", {"what": f"by hand {hand}"}),))
     if turn == 0 and _asked[place] == 1:
-        return rate_limited(40)
+        return rate_limited(0.01)
     if turn == 1 and _asked[place] == 1:
         return Status(402, type="insufficient_quota", code="insufficient_quota")
     return (

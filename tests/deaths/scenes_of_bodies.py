@@ -25,7 +25,7 @@ async def steps(m: Context, given: Given) -> Verdict:
     await m.step("halve", halve, 2)
     for name, limit in (("fail", {}), ("late", {"timeout": 0.05})):
         try:
-            await m.step(name, fail if name == "fail" else dawdle, 1, retry=RetryPolicy(attempts=2, first_seconds=40),
+            await m.step(name, fail if name == "fail" else dawdle, 1, retry=RetryPolicy(attempts=2, first_seconds=0.1),
                          **limit)
         except StepFailed:
             await m.observe(f"{name} has failed.")
