@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from missions.authoring import Context, Verdict, mission
 
 MODULE = "tests.acceptance.harmful_missions"
+LAST_BREATH = "last-breath"  # the file in the workers' DATA_DIR that lets the patient end
 
 
 class Nothing(BaseModel):
@@ -21,6 +24,12 @@ async def breathe() -> int:
     """Take a breath."""
     await asyncio.sleep(0.1)
     return 1
+
+
+async def breathe_on() -> bool:
+    """Take a breath; whether there is need of more."""
+    await asyncio.sleep(0.1)
+    return not Path(os.environ["DATA_DIR"], LAST_BREATH).exists()
 
 
 async def kill() -> None:
@@ -50,6 +59,15 @@ def hang() -> None:
 async def innocent(m: Context, request: Nothing) -> Verdict:
     """A few breaths."""
     return Verdict("lived", data={"breaths": [await m.step("breathe", breathe) for _ in range(5)]})
+
+
+@mission("test.patient", version=1, title="Patient")
+async def patient(m: Context, request: Nothing) -> Verdict:
+    """Breathes for as long as the test wants, however fast the machine is."""
+    breaths = 1
+    while await m.step("breathe", breathe_on):
+        breaths += 1
+    return Verdict("lived", data={"breaths": breaths})
 
 
 @mission("test.killer", version=1, title="Killer")
