@@ -5,6 +5,7 @@ The embedded cluster starts only when a test asks for the database, so unit test
 
 from __future__ import annotations
 
+import datetime as dt
 import gc
 import os
 import shutil
@@ -27,7 +28,9 @@ GROUPS = {
 }  # fmt: skip
 
 # The server of these tests outlives no crash of the machine. Those that let a server crash have one of their own.
-HASTY = {"fsync": "off", "full_page_writes": "off"}
+# Autovacuum would hide from the rail, for an instant, what was just committed; tables are emptied anyway.
+HASTY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+NOON = dt.time(12, tzinfo=dt.UTC)
 COLLECT_AFTER = (50_000, 20, 20)  # objects; of younger collections
 IN_CI = env.flag("CI", default=False)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
@@ -127,6 +130,14 @@ def clock(request: pytest.FixtureRequest) -> Iterator[Clock]:
     moved = Clock()
     yield moved
     moved.reset()
+
+
+@pytest.fixture
+def noon(clock: Clock) -> dt.datetime:
+    """Tomorrow's noon (UTC), and the clock stands there: neither an hour nor a day ends during a test of periods."""
+    now = clock.now()
+    tomorrow = dt.datetime.combine(now.date() + dt.timedelta(days=1), NOON)
+    return clock.advance((tomorrow - now).total_seconds())
 
 
 Person = Callable[..., User]

@@ -21,8 +21,10 @@ class AllowAll:
         """Everything is allowed."""
         return Ruling(outcome=RulingOutcome.ALLOW, reason="A test allows everything.")
 
-    def ask(self, request: DecisionRequest) -> Answer:
-        """Approved; of an effect in doubt, what became of it."""
+    def ask(self, request: DecisionRequest) -> Answer | None:
+        """Approved; of an effect in doubt, what became of it. Nobody answers a divergence: its mission stays paused."""
+        if request.kind == "divergence":
+            return None
         choice = ""
         if request.choices:
             choice = "happened" if _told and _told[-1](str(request.facts.get("key", ""))) else "retry"

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -19,6 +21,7 @@ from tests import watchers  # noqa: F401  (it adds missions)
 logger = logging.getLogger(__name__)
 RAN = "sample step ran"
 MIGRATED = "sample rows migrated"
+OPEN = "turnstile-open"  # the file in the workers' DATA_DIR that opens the turnstile
 _attempt: contextvars.ContextVar[str] = contextvars.ContextVar("attempt")
 
 
@@ -154,22 +157,21 @@ async def brood(m: Context, request: Brood) -> Verdict:
     return Verdict("grown up", data={"numbers": [end.data["number"] for end in await m.join_all(handles)]})
 
 @tool(name="sample.turnstile", effect="read")
-async def turnstile(call: ToolCall, seconds: float) -> bool:
-    """Stand in the turnstile"""
+async def turnstile(call: ToolCall) -> bool:
+    """Stand in the turnstile until it is opened"""
     logger.info(f"turnstile in: {call.mission_id}")
-    await asyncio.sleep(seconds)
+    while not Path(os.environ["DATA_DIR"], OPEN).exists():
+        await asyncio.sleep(0.05)
     logger.info(f"turnstile out: {call.mission_id}")
     return True
 
 
 class Pass(BaseModel):
-    """How long to stand in it."""
-
-    seconds: float
+    """Nothing to tell."""
 
 
 @mission("test.pass", version=1, title="Pass")
 async def pass_through(m: Context, request: Pass) -> Verdict:
     """Pass through the turnstile, where one at a time fits."""
-    await m.tool("sample.turnstile", seconds=request.seconds)
+    await m.tool("sample.turnstile")
     return Verdict("passed")

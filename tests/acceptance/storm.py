@@ -26,6 +26,7 @@ POINT_SECONDS = 90.0  # until an armed worker has died at its point, on a machin
 FEED_SECONDS = 0.7
 KILL_SECONDS = (4.0, 8.0)
 CRASHES = 2  # of the database
+KILLS = 5  # at random times, at least
 WEB_POINTS = ("vote_and_wake",)
 CUT_SECONDS = (1.5, 4.0)
 CUT = """
@@ -117,6 +118,9 @@ class Storm:
             self._die_at(point, crashes=CRASHES * index // len(points))
         while len(self.customers.refunds) < MISSIONS:
             self.customers.ask()
+        while self.random_kills < KILLS:  # a fast machine is past all points by now
+            self._maybe_kill()
+            time.sleep(POLL_SECONDS)
 
     def calm(self) -> None:
         """Three workers, and nobody kills any more."""
@@ -161,9 +165,7 @@ class Storm:
         if now > self._next_feed and (point in WEB_POINTS or victim.said("A worker is ready")):
             self._next_feed = now + FEED_SECONDS
             self.customers.ask()
-        if now > self._next_kill:
-            self._next_kill = now + self.chance.uniform(*KILL_SECONDS)
-            self._kill(both=point == "after_takeover" and victim.said("A worker is ready"))
+        self._maybe_kill(both=point == "after_takeover" and victim.said("A worker is ready"))
         if now > self._next_cut:
             self._next_cut = now + self.chance.uniform(*CUT_SECONDS)
             self.cuts += int(self.system.database.value(CUT))
@@ -171,8 +173,11 @@ class Storm:
 
     # -- Random deaths -------------------------------------------------------------------------------------------------
 
-    def _kill(self, *, both: bool) -> None:
-        """Kill one of the plain workers, or both, so that only the armed one is left to free what they own."""
+    def _maybe_kill(self, *, both: bool = False) -> None:
+        """Where it is time, kill a plain worker; or both, and only the armed one is left to free what they own."""
+        if time.monotonic() <= self._next_kill:
+            return
+        self._next_kill = time.monotonic() + self.chance.uniform(*KILL_SECONDS)
         for worker in self.plain if both else [self.chance.choice(self.plain)]:
             worker.signal(signal.SIGKILL)
             self.random_kills += 1

@@ -18,7 +18,7 @@ from missions.engine import crashpoints
 from tests.acceptance import checks
 from tests.acceptance.people import Reviewer
 from tests.acceptance.processes import until
-from tests.acceptance.storm import CRASHES, MISSIONS, REASON, Customers, Refund, Storm
+from tests.acceptance.storm import CRASHES, KILLS, MISSIONS, REASON, Customers, Refund, Storm
 from tests.acceptance.system import System
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(900)]
@@ -65,7 +65,7 @@ def _check_deaths(storm: Storm) -> None:
         crashpoints.NAMES, -signal.SIGKILL
     )
     assert storm.crashes == CRASHES
-    assert storm.random_kills >= 5
+    assert storm.random_kills >= KILLS
 
 
 def _check_endings(facts: checks.Facts, customers: Customers) -> None:

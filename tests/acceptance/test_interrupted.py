@@ -61,6 +61,7 @@ def weave_while_workers_die(system: System, chance: random.Random, uids: list[st
         point = f"{chance.choice(POINTS)}:{chance.randint(1, 20)}" if round % 2 else ""
         workers = [worker for worker in workers if worker.running]
         workers += [system.start_worker(crash_at=point) for _ in range(WORKERS - len(workers))]
+    system.start_worker()  # one that lives: the armed ones may all die yet
     for worker in system.processes:
         assert worker.running or worker.status == -signal.SIGKILL, worker.output
 

@@ -32,7 +32,9 @@ def kill_owner(system: System, nursery: Process, uid: str) -> None:
         pids = [row[0] for row in system.database.rows(OWNER, uid)]
         return next((child for child in psutil.Process(nursery.pid).children() if child.pid in pids), None)
 
-    until("a worker runs it", END_SECONDS, owner).kill()
+    victim = until("a worker runs it", END_SECONDS, owner)
+    victim.kill()
+    victim.wait(10)
 
 
 def intervals(system: System, uid: str) -> Counter[int]:
@@ -47,9 +49,10 @@ def test_million_rows_under_twenty_kills_repeat_at_most_one_interval_a_kill(syst
     nursery = system.start_nursery()
     uid = system.person("admin").start("test.migrate", {"rows": ROWS, "interval": INTERVAL})
     for number in range(1, KILLS + 1):
-        wanted = number * ROWS // (KILLS + 5)
+        wanted = number * ROWS // (KILLS * 2)  # there are rows enough for one more
         until(f"row {wanted} is behind it", END_SECONDS, lambda wanted=wanted: cursor_of(system, uid) >= wanted)
         kill_owner(system, nursery, uid)
+        until("it is taken over", END_SECONDS, lambda number=number: refunds.takeovers(system, uid) >= number)
     assert refunds.ended(system, uid) == "migrated"
     mission = system.person("admin").mission(uid)
     assert mission["verdict"]["data"] == {"rows": ROWS}, "each row once, whatever was repeated"

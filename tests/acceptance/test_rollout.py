@@ -19,7 +19,7 @@ from tests.acceptance.system import DRAIN_SECONDS, System, manage
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 OLD, NEW, ROUNDS = 100, 20, 6  # missions started before and after the new release, half of either type
-REST_SECONDS, SLOW_SECONDS = 1.5, 0.2
+REST_SECONDS, SLOW_SECONDS, SLOWER_SECONDS = 1.5, 0.2, 3.0
 END_SECONDS = 90.0
 SECOND = {"DJANGO_SETTINGS_MODULE": "tests.acceptance.rollout.settings", "MISSIONS_MODULES": second.MODULE}
 TYPES = ("test.carried", "test.pinned")
@@ -28,6 +28,10 @@ ALIVE = "select count(*) from missions_worker where dead_at is null"
 AT_THE_END = "select count(*) from missions_mission where waits_for = 'signal:go' and type = any (%s)"
 ENDED = "select count(*) from missions_mission where state = 'completed' and type = any (%s)"
 IN_FLIGHT = "select count(*) from missions_mission where waits_for <> 'signal:go' and state <> 'completed'"
+OWNED = """
+select count(*) from missions_mission join missions_worker as worker on worker.id = owner
+where worker.pid = %s and worker.dead_at is null
+"""
 COURIERS = "select count(*) from missions_mission where courier = 'post'"
 
 
@@ -60,9 +64,12 @@ def roll_out(system: System) -> dict[str, str]:
     web.signal(signal.SIGTERM)
     web.wait(20)
     system.start_web(**SECOND)
+    system.payments.set(slow=SLOWER_SECONDS)  # whoever dies now dies with calls under way
     fresh = start(system.person("admin"), range(OLD, OLD + NEW))
-    old[0].kill()
+    until("a new worker has some", END_SECONDS, lambda: system.database.value(OWNED, new[0].pid))
     new[0].kill()
+    old[0].kill()
+    system.payments.set(slow=SLOW_SECONDS)
     system.start_worker(**SECOND)
     drain(old[1])
     assert system.database.value(IN_FLIGHT) > 0, "a rollout with nothing in flight shows nothing"

@@ -29,7 +29,7 @@ from tests.conftest import Clock
 from tests.live_worker import ended, parked, wait_until, worker
 from tests.llm_servers import Say, in_order
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 PRICES = "{local/scripted: {input: 1, output: 2, currency: GBP}}"  # per million tokens
 SAID = {
     "agent": "scout", "version": 3, "member": "local/scripted", "usage": {"input_tokens": 10, "output_tokens": 5},

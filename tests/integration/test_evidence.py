@@ -31,7 +31,7 @@ from missions.testing import workers
 from tests import live_worker
 from tests.conftest import Clock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 
 
 class Shop:

@@ -24,20 +24,11 @@ from tests.conftest import Clock
 from tests.integration.test_watches import worker
 
 pytestmark = pytest.mark.django_db
-NOON = dt.time(12, tzinfo=dt.UTC)
 
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     checks._changes_seen.clear()
-
-
-@pytest.fixture
-def noon(clock: Clock) -> dt.datetime:
-    """Some day's noon."""
-    now = clock.now()
-    tomorrow = dt.datetime.combine(now.date() + dt.timedelta(days=1), NOON)
-    return clock.advance((tomorrow - now).total_seconds())
 
 
 # -- Figures -----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ from tests.conftest import Person
 from tests.receivers import mail_server
 from tests.web.visits import signed_in
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 
 
 @pytest.fixture(autouse=True)

@@ -23,7 +23,7 @@ from tests import corners, live_worker
 from tests.conftest import Clock
 from tests.corners import bank, begin, define
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from missions.models import Alarm, Mission, Schedule
 from tests import live_worker, parcels
 from tests.conftest import Clock, Person
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("noon")]
 HOURLY = {"type": parcels.TYPE, "input": parcels.INPUT, "cron": "0 * * * *"}
 
 

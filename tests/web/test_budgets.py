@@ -21,7 +21,7 @@ from tests.web.conftest import Visit
 from tests.web.rest import client_of, fields_of, post, problem_of
 from tests.web.visits import get, page_of, signed_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("noon")]
 GIVEN = {"name": "refunds", "subject": "tool", "subject_name": "payments.refund", "counts": "money", "currency": "GBP",
          "amount": "1000.00", "period": "day", "zone": "Europe/London"}  # fmt: skip
 FORM = {**GIVEN, "on_exhausted": "escalate", "group": "finance", "extension": "", "rolling_seconds": ""}

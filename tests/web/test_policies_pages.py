@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from html import unescape
@@ -16,6 +17,7 @@ from django.urls import reverse
 
 from approvals.models import Decision, Mode, Policy, PolicyVersion, VersionState
 from approvals.policies import lifecycle
+from missions.engine.clock import database_now
 from tests.conftest import Person
 from tests.policies import row
 from tests.policy_lives import LOOSE, STRICT, in_force, submitted
@@ -286,11 +288,12 @@ def test_a_draft_is_submitted_with_a_note_and_a_time_and_withdrawn(paula: User) 
     assert bad.status_code == 422 and "Why</textarea>" in page(bad) and 'id="submit-at-error"' in page(bad)
     past = client.post(f"{path}submit/", {"note": "Why", "activate_at": "2001-01-01T00:00"})
     assert past.status_code == 409 and "Why</textarea>" in page(past)
-    response = client.post(f"{path}submit/", {"note": "Why not", "activate_at": "2026-12-01T09:30"})
+    soon = f"{database_now() + dt.timedelta(days=8):%Y-%m-%dT%H:%M}"
+    response = client.post(f"{path}submit/", {"note": "Why not", "activate_at": soon})
     decision = Decision.objects.get()
     assert response["Location"] == f"/queue/{decision.pk}/" and decision.requested_by == paula
     html = get(paula, path)
-    assert "In review" in html and "Withdraw" in html and "2026-12-01T09:30:00" in html
+    assert "In review" in html and "Withdraw" in html and f"{soon}:00" in html
     assert client.post(f"{path}withdraw/")["Location"] == path
     assert client.post(f"{path}withdraw/").status_code == 409
     decision.refresh_from_db()
